@@ -1,0 +1,4 @@
+"""Command lines: each module parses its arguments, calls one library function and writes files.
+
+Every module declares ``VERSION``, an integer that is raised when its output changes; the stage ledger compares it.
+"""

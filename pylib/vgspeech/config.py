@@ -1,0 +1,302 @@
+"""Experiment settings: dataclasses are the schema, YAML files fill them, ``--set a.b=c`` overrides single values.
+
+An unknown key is an error that names the nearest known one; a value of the wrong type is an error that says what is
+expected. Nothing is guessed: YAML 1.1 reads ``no`` as false and ``1e-3`` as text, so numbers in text form are converted
+where a number is expected and a false where text is expected is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from vgspeech.errors import ConfigError
+from vgspeech.files import atomic_write
+
+Schema = TypeVar("Schema")
+
+
+@dataclass(frozen=True)
+class FrontEndConfig:
+    """From waveform to feature frames (``conf/fbank.yaml``)."""
+
+    name: str = "fbank"
+    """Names the folder entry ``feats/<name>.scp``; a model refuses features of another front end."""
+    type: Literal["fbank", "davenet"] = "fbank"
+    """``fbank``: Kaldi log-mel energies. ``davenet``: the log-mel of the released checkpoints (dB below the maximum)."""
+    sample_rate: int = 16000
+    num_mel_bins: int = 40
+    frame_length_ms: float = 25.0
+    frame_shift_ms: float = 10.0
+    # The keys below concern fbank only; the davenet front end is fixed by the released code.
+    window_type: Literal["hamming", "hanning", "povey", "rectangular", "blackman"] = "hamming"
+    dither: float = 0.0
+    snip_edges: bool = False
+    low_freq: float = 20.0
+    high_freq: float = 0.0
+    preemphasis: float = 0.97
+
+
+@dataclass(frozen=True)
+class AudioEncoderConfig:
+    """One audio encoder; every language gets its own with these settings."""
+
+    type: Literal["resdavenet", "davenet"] = "resdavenet"
+    stem_width: int = 128
+    stem_kernel: int = 1
+    """Width in frames of the stem convolution, which spans all mel bands (released: 1)."""
+    stem_stride: int = 1
+    widths: tuple[int, ...] = (256, 256, 512, 1024)
+    """Channels of the residual stages (ResDAVEnet); each stage halves the frame rate."""
+    blocks: tuple[int, ...] = (2, 2, 2, 2)
+    """Residual blocks in each stage."""
+    kernel: int = 9
+    """Width in frames of the convolutions inside residual blocks."""
+    quantizers: tuple[int, ...] = ()
+    """Positions 1 to 5 of vector quantisers: 1 after the stem, n + 1 after stage n."""
+    codebook_size: int = 1024
+    codebook_decay: float = 0.99
+    commitment_weight: float = 1.0
+    jitter: float = 0.12
+    """Chance that a frame is replaced by its left, and by its right, neighbour after positions 1 and 2 in training."""
+    projection: bool = False
+    """Add a 1x1 convolution to ``embedding_dim`` after the last stage (else its width must be ``embedding_dim``)."""
+    last_pool: bool = True
+    """DAVEnet only: the fourth pooling, 16 input frames an output frame instead of 8."""
+
+
+@dataclass(frozen=True)
+class ImageEncoderConfig:
+    """The image encoder: a grid of cells, each a vector of ``embedding_dim``."""
+
+    type: Literal["resnet18", "resnet34", "resnet50", "vgg16", "small"] = "resnet50"
+    weights: str = "none"
+    """``none`` (from scratch) or a local file of backbone weights in torchvision's layout."""
+    image_size: int = 224
+    """Side in pixels of the square that the network sees."""
+    resize: int = 256
+    """Evaluation: the shorter side is resized to this before the centre crop."""
+    stem_width: int = 16
+    widths: tuple[int, ...] = (32, 64, 128)
+    """``small`` only: channels of its residual stages of one block; stem and each stage halve the resolution."""
+
+
+@dataclass(frozen=True)
+class SimilarityConfig:
+    """How an image grid and a caption's frames become one number."""
+
+    type: Literal["SISA", "MISA", "SIMA"] = "SISA"
+    normalise: bool = False
+    """L2-normalise the two pooled vectors (SISA), or every cell and frame (MISA, SIMA)."""
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The objective; one term for every pair of image and languages, both directions of it."""
+
+    type: Literal["infonce", "triplet"] = "triplet"
+    mining: tuple[Literal["sampled", "semihard", "hard"], ...] = ("sampled", "semihard")
+    """Triplet: which impostors; their hinge terms are summed."""
+    margin: float = 1.0
+    scale: float = 14.0
+    """InfoNCE: factor on the similarities (inverse temperature); the initial value when ``learn_scale``."""
+    learn_scale: bool = True
+    image_language_weight: float = 1.0
+    language_language_weight: float = 1.0
+    """0 leaves the image as the only bridge between the languages."""
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes of the training inputs; all off by default."""
+
+    image_crop_scale: float = 1.0
+    """Smallest area fraction of a random resized crop; 1 turns it off (released models: 0.08)."""
+    image_shift: int = 0
+    """Largest shift in pixels, by padding and cropping."""
+    image_flip: bool = False
+    tempo: float = 0.0
+    """Feature frames are resampled in time by a factor in 1 +- tempo."""
+    mel_warp: float = 0.0
+    """Mel axis is stretched by a factor in 1 +- mel_warp."""
+    mel_shift: float = 0.0
+    """Mel axis is shifted by up to this many bins."""
+    frequency_mask: int = 0
+    """Widest frequency mask in bins (SpecAugment)."""
+    time_mask: int = 0
+    """Widest time mask in frames (SpecAugment)."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The training loop."""
+
+    epochs: int = 60
+    batch_size: int = 64
+    """Images in a batch over all processes, each with one caption of every language that it has."""
+    max_frames: int = 2048
+    """Longer captions are cut at the end (training only)."""
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    """Not applied to biases, normalisation layers and the similarity scale."""
+    schedule: Literal["onecycle", "step", "constant"] = "onecycle"
+    warmup: float = 0.2
+    """onecycle: fraction of all steps that the rate rises."""
+    step_epochs: int = 3
+    """step: the rate is multiplied by ``step_factor`` every so many epochs."""
+    step_factor: float = 0.95
+    clip_norm: float = 5.0
+    """Largest gradient norm; 0 turns clipping off."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: the faster of the two by a short timing at the first start, then written down and kept."""
+    loader_workers: int = 0
+    image_cache_gb: float = 2.0
+    """Decoded images stay in memory up to this size."""
+    checkpoint_minutes: float = 10.0
+    """Checkpoints are written at every epoch's end and, within an epoch, this often."""
+    validate_every: int = 5
+    """Epochs between retrieval scores on the development set."""
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """Everything that defines a model and its training (``conf/mini.yaml``, ``conf/places.yaml``, ...)."""
+
+    languages: tuple[str, ...] = ("en",)
+    """BCP-47 or ISO 639-3 tags; the order is that of all tables."""
+    front_end: str = "fbank"
+    """Name of the features that the model reads."""
+    normalisation: Literal["none", "utterance"] = "utterance"
+    """Of the features, when they are loaded: per utterance and bin to mean 0 and variance 1, or not at all."""
+    embedding_dim: int = 1024
+    audio: AudioEncoderConfig = field(default_factory=AudioEncoderConfig)
+    image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
+    similarity: SimilarityConfig = field(default_factory=SimilarityConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    compat: bool = False
+    """Reproduce the released code's quirks that change numbers (see docs/design.md)."""
+    seed: int = 1
+    front_end_settings: FrontEndConfig | None = None
+    """Filled in when the model directory is made: the features' own settings, checked at embedding."""
+
+
+def load_config(
+    schema: type[Schema], path: str | Path | None = None, overrides: Sequence[str] = (), where: str | None = None
+) -> Schema:
+    """Read a YAML file into a dataclass.
+
+    Args:
+        schema: the dataclass, with dataclass fields for sections.
+        path: the YAML file; None takes the defaults.
+        overrides: ``a.b=c`` settings applied after the file, c in YAML syntax.
+        where: how to call the file in messages; its path by default.
+
+    Raises:
+        ConfigError: no such file, not YAML, unknown key (the message names the nearest), wrong type.
+    """
+    values: Any = {}
+    where = where or str(path or "defaults")
+    if path is not None:
+        try:
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except FileNotFoundError as error:
+            raise ConfigError("no such configuration file", where=where) from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"not YAML: {error}", where=where) from error
+        if not isinstance(values, dict):
+            raise ConfigError("expected 'key: value' lines at the top level", where=where)
+    for override in overrides:
+        _apply_override(values, override)
+    return typing.cast(Schema, _build(schema, values, prefix="", where=where))
+
+
+def save_config(config: Any, path: str | Path) -> None:
+    """Write a configuration dataclass as YAML, atomically; ``load_config`` reads it back equal."""
+    with atomic_write(path) as stream:
+        yaml.safe_dump(_plain(config), stream, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"expected a.b=value, got '{override}'", where="--set")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"value of '{override}' is not YAML: {error}", where="--set") from error
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"'{section}' in '{override}' is not a section", where="--set")
+    values[last] = value
+
+
+def _build(schema: Any, values: Any, prefix: str, where: str) -> Any:
+    """A dataclass from nested dictionaries."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"'{prefix.rstrip('.')}' is a section of keys, not {values!r}", where=where)
+    hints = typing.get_type_hints(schema)
+    known = [f.name for f in dataclasses.fields(schema)]
+    arguments = {}
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean '{prefix}{near[0]}'?" if near else f"known keys: {', '.join(known)}"
+            raise ConfigError(f"unknown key '{prefix}{key}'", where=where, hint=hint)
+        arguments[key] = _convert(hints[key], value, f"{prefix}{key}", where)
+    return schema(**arguments)
+
+
+def _convert(hint: Any, value: Any, key: str, where: str) -> Any:
+    """``value`` as type ``hint``, or a ConfigError."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        (hint,) = [arg for arg in args if arg is not type(None)]
+        return _convert(hint, value, key, where)
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, f"{key}.", where)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"'{key}' is a list, for example [a, b], not {value!r}", where=where)
+        return tuple(_convert(args[0], item, f"{key}[{i}]", where) for i, item in enumerate(value))
+    if origin is Literal:
+        if value in args and not isinstance(value, bool):
+            return value
+        near = difflib.get_close_matches(str(value), [str(a) for a in args], n=1)
+        hint_text = f"did you mean '{near[0]}'?" if near else None
+        choices = ", ".join(str(a) for a in args)
+        raise ConfigError(f"'{key}' is one of {choices}, not {value!r}", where=where, hint=hint_text)
+    if hint is float and isinstance(value, str):
+        try:
+            return float(value)  # YAML 1.1 reads 1e-3 as text
+        except ValueError:
+            pass
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is hint:
+        return value
+    expected = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
+    remedy = "put it in quotes: YAML reads a bare no, yes, on or off as true or false" if hint is str else None
+    raise ConfigError(f"'{key}' is {expected}, not {value!r}", where=where, hint=remedy)
