@@ -161,10 +161,14 @@ class TrainingConfig:
     loader_workers: int = 0
     image_cache_gb: float = 2.0
     """Decoded images stay in memory up to this size."""
+    feature_cache_gb: float = 1.0
+    """Features stay in memory when those of all languages fit into this."""
     checkpoint_minutes: float = 10.0
     """Checkpoints are written at every epoch's end and, within an epoch, this often."""
     validate_every: int = 5
     """Epochs between retrieval scores on the development set."""
+    shuffle_captions: bool = False
+    """A control that must not learn: captions dealt out to the images at random, in each language on its own."""
 
 
 @dataclass(frozen=True)

@@ -86,3 +86,15 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
     """Hex SHA-256 of a file's bytes."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def work_path(path: str | os.PathLike[str]) -> str:
+    """``path`` as scp files hold it: relative to the work directory (the current one) when inside, else absolute.
+
+    A work directory can then be moved with everything in it.
+    """
+    absolute = Path(os.path.abspath(path))
+    try:
+        return absolute.relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return absolute.as_posix()

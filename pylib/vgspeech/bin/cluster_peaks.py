@@ -1,0 +1,54 @@
+"""Join the peaks of all jobs and cluster them in each language."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from vgspeech.datadir import SpeechSet
+from vgspeech.errors import run_main
+from vgspeech.files import write_json
+from vgspeech.lexicon.clusters import ClusterOptions, cluster_language, default_clusters
+from vgspeech.lexicon.inputs import language_of
+from vgspeech.lexicon.storage import read_jobs, write_peaks
+
+VERSION = 1
+
+
+def main() -> None:
+    defaults = ClusterOptions()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--num-jobs", type=int, default=1, help="jobs that searched")
+    parser.add_argument("--num-clusters", type=int, default=0, help="K of each language; 0: min(500, peaks / 40)")
+    parser.add_argument("--restarts", type=int, default=defaults.restarts, help="starts of k-means; the best is kept")
+    parser.add_argument("--min-size", type=int, default=defaults.min_size, help="smaller clusters are dropped")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("speech_a", type=Path, help="speech set of the first language")
+    parser.add_argument("speech_b", type=Path, help="speech set of the second language")
+    parser.add_argument("jobs", type=Path, help="folder that the jobs wrote to")
+    parser.add_argument("out", type=Path, help="folder for peaks.tsv, clusters and centroids")
+    args = parser.parse_args()
+
+    speech = (SpeechSet.load(args.speech_a), SpeechSet.load(args.speech_b))
+    languages = (language_of(speech[0]), language_of(speech[1]))
+    peaks, settings = read_jobs(args.jobs, args.num_jobs, languages)
+    options = ClusterOptions(args.num_clusters, args.restarts, args.min_size)
+    with threadpool_limits(1):  # the last bits of a sum depend on the number of threads
+        a, b = (
+            cluster_language(peaks, side, language, data.utt2spk, options, args.seed)
+            for side, language, data in zip("ab", languages, speech, strict=True)
+        )
+    used = {**asdict(options), "num_clusters": options.num_clusters or default_clusters(len(peaks))}
+    write_peaks(args.out, peaks, (a, b), languages)
+    write_json(args.out / "search.json", {"pairs": peaks.n_pairs, **settings, "clusters": used})
+    print(
+        f"cluster_peaks: {len(peaks)} peaks of {peaks.n_pairs} pairs of captions, "
+        f"{len(a)} clusters in {languages[0]}, {len(b)} in {languages[1]}"
+    )
+
+
+if __name__ == "__main__":
+    run_main(main)

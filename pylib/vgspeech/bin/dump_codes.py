@@ -1,0 +1,103 @@
+"""Write the codes of every caption of a split: of the model's quantiser, or of k-means over one of its layers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vgspeech.archive import ArchiveReader, ArchiveWriter
+from vgspeech.config import ExperimentConfig, load_config
+from vgspeech.errors import DataError, run_main
+from vgspeech.files import read_json, write_json
+from vgspeech.units.codes import encode, learn_codebook, write_codes
+
+if TYPE_CHECKING:
+    from vgspeech.units.layers import LayerOutputs
+
+VERSION = 1
+
+
+def layer_outputs(args: argparse.Namespace, config: ExperimentConfig, layer: str) -> LayerOutputs:
+    """The outputs of a layer, computed by the model."""
+    import torch
+
+    from vgspeech.embedding import check_front_end, feature_scp, full_float32
+    from vgspeech.models import load_model
+    from vgspeech.units.layers import LayerOutputs
+
+    torch.set_num_threads(1)  # the last bits of a sum depend on the number of threads
+    full_float32()
+    scp = feature_scp(args.data, args.split, args.language, config)
+    check_front_end(scp.with_suffix(".yaml"), config)
+    return LayerOutputs(load_model(args.model, args.device), args.language, ArchiveReader(scp), layer)
+
+
+def dump(args: argparse.Namespace) -> tuple[dict[str, Any], int, int]:
+    """Write codes (and the codebook of k-means).
+
+    Returns:
+        (contents of codes.json, captions, codes that occur)
+    """
+    config = load_config(ExperimentConfig, args.model / "config.yaml")
+    quantizers = config.audio.quantizers
+    layer = args.layer or (f"codes{max(quantizers)}" if quantizers else "output")
+    times = read_json(args.embed / "embed.json")
+    if args.language not in times["frame_shift_s"]:
+        raise DataError(f"no embeddings of '{args.language}'", where=str(args.embed), hint="embed the split (stage 5)")
+    about: dict[str, Any] = {"language": args.language, "layer": layer}
+    shift, offset = (float(times[key][args.language]) for key in ("frame_shift_s", "frame_offset_s"))
+    frames: Any = ArchiveReader(args.embed / f"{args.language}.scp")
+    ordered: Iterator[tuple[str, Any]] = iter(frames.items())
+    if layer != "output":
+        from vgspeech.models.grounding import front_end_of
+
+        frames = layer_outputs(args, config, layer)
+        ordered = frames.batches()
+        shift = frames.stride * front_end_of(config).frame_shift_ms / 1000
+    if layer.startswith("codes"):
+        num_codes = config.audio.codebook_size
+        about |= {"method": "quantiser", "num_codes": num_codes}
+        codes: Iterator[tuple[str, Any]] = ((utt, sequence.astype(np.int32)) for utt, sequence in ordered)
+    else:
+        codebook = learn_codebook(frames, args.num_codes, args.seed)
+        with ArchiveWriter(args.out / "codebook.ark", args.out / "codebook.scp") as archive:
+            archive.write("codebook", codebook)
+        num_codes = len(codebook)
+        about |= {"method": "k-means", "num_codes": num_codes, "seed": args.seed}
+        codes = encode(ordered, codebook)
+    about |= {"frame_shift_s": shift, "frame_offset_s": offset}
+    return about, *write_codes(args.out, codes, num_codes)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="model directory")
+    parser.add_argument("--embed", type=Path, required=True, help="embedding directory of the split")
+    parser.add_argument("--data", type=Path, required=True, help="data directory of the corpus")
+    parser.add_argument("--split", required=True)
+    parser.add_argument("--language", required=True)
+    parser.add_argument(
+        "--layer", default="", help="codes<n>, stem, stage<n> or output (default: the last quantiser's)"
+    )
+    parser.add_argument("--num-codes", type=int, default=128, help="K of k-means")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("out", type=Path, help="folder for codes.ark, codes.scp and codes.json")
+    args = parser.parse_args()
+
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        about, captions, used = dump(args)
+    write_json(args.out / "codes.json", about)
+    print(
+        f"dump_codes: {captions} captions in {used} of {about['num_codes']} codes ({about['method']}, {about['layer']})"
+    )
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,123 @@
+"""Embed the captions of one language, or the images, of a split: one of several jobs; --merge joins what the jobs wrote."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from vgspeech.archive import ArchiveReader, ArchiveWriter, merge_scps
+from vgspeech.config import ExperimentConfig, load_config
+from vgspeech.errors import DataError, UsageError, run_main
+from vgspeech.files import write_json
+from vgspeech.tables import read_table, write_table
+
+VERSION = 1
+
+
+def embed(args: argparse.Namespace) -> None:
+    """One job's share."""
+    import torch
+
+    from vgspeech import embedding
+    from vgspeech.images import PackedImages
+    from vgspeech.models import load_model
+
+    torch.set_num_threads(1)  # the last bits of a sum depend on the number of threads
+    embedding.full_float32()
+    config = load_config(ExperimentConfig, args.model / "config.yaml")
+    if args.untrained:
+        model = embedding.untrained_model(config, args.data, args.split).to(args.device)
+    else:
+        model = load_model(args.model, args.device)
+    target = args.out / f"{args.what}.{args.job}"
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.what == "images":
+        images = PackedImages(args.data / "images" / args.split / "packed.scp")
+        blocks = embedding.blocks_of_job(images.ids, args.job, args.num_jobs)
+        shapes = {}
+        with ArchiveWriter(Path(f"{target}.ark"), Path(f"{target}.scp")) as writer:
+            for image, grid in embedding.embed_images(model, images, blocks):
+                shapes[image] = f"{grid.shape[0]} {grid.shape[1]}"
+                writer.write(image, grid.flatten(0, 1).numpy())
+        write_table(args.out / f"grid_shape.{args.job}", shapes)
+        print(f"Embedded {len(shapes)} images of {args.split} (job {args.job} of {args.num_jobs}).")
+        return
+    scp = embedding.feature_scp(args.data, args.split, args.what, config)
+    embedding.check_front_end(scp.with_suffix(".yaml"), config)
+    features, count = ArchiveReader(scp), 0
+    blocks = embedding.blocks_of_job(features, args.job, args.num_jobs)
+    with ArchiveWriter(Path(f"{target}.ark"), Path(f"{target}.scp")) as writer:
+        for utterance, frames in embedding.embed_speech(model, args.what, features, blocks):
+            writer.write(utterance, frames.numpy())
+            count += 1
+    print(f"Embedded {count} captions of {scp.parents[1].name} (job {args.job} of {args.num_jobs}).")
+
+
+def merge(args: argparse.Namespace) -> None:
+    """One table of each kind, checked against what there was to embed, and ``embed.json``."""
+    from vgspeech.embedding import feature_scp, present_languages
+    from vgspeech.images import PackedImages
+    from vgspeech.models import build_model
+
+    config = load_config(ExperimentConfig, args.model / "config.yaml")
+    languages = present_languages(config, args.data, args.split)
+    jobs = range(1, args.num_jobs + 1)
+    counts = []
+    for what in [*languages, "images"]:
+        found = merge_scps([args.out / f"{what}.{job}.scp" for job in jobs], args.out / f"{what}.scp")
+        if what == "images":
+            wanted = len(PackedImages(args.data / "images" / args.split / "packed.scp").ids)
+        else:
+            wanted = len(ArchiveReader(feature_scp(args.data, args.split, what, config)))
+        if found != wanted:
+            hint = "embed again (stage 5)"
+            raise DataError(f"{found} embeddings, {wanted} expected", where=str(args.out / f"{what}.scp"), hint=hint)
+        counts.append(f"{found} images" if what == "images" else f"{found} captions in {what}")
+    parts = [args.out / f"grid_shape.{job}" for job in jobs]
+    write_table(args.out / "grid_shape", {image: shape for part in parts for image, shape in read_table(part).items()})
+    for part in parts:
+        part.unlink()
+
+    backbone_not_needed = dataclasses.replace(config, image=dataclasses.replace(config.image, weights="none"))
+    times = {language: build_model(backbone_not_needed).audio_info(language) for language in languages}
+    about = {
+        "model": str(args.model),
+        "untrained": args.untrained,
+        "frame_shift_s": {language: time.frame_shift_s for language, time in times.items()},
+        "frame_offset_s": {language: time.frame_offset_s for language, time in times.items()},
+        "similarity": dataclasses.asdict(config.similarity),
+    }
+    write_json(args.out / "embed.json", about)
+    print(f"Embedded {args.split}: {', '.join(counts)}.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="model directory")
+    parser.add_argument("--data", type=Path, required=True, help="corpus directory, data/<corpus>")
+    parser.add_argument("--split", required=True)
+    parser.add_argument("--what", help="a language, or 'images'")
+    parser.add_argument("--out", type=Path, required=True, help="embed/ folder")
+    parser.add_argument("--job", type=int, default=1)
+    parser.add_argument("--num-jobs", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--untrained", action="store_true", help="the weights that training starts from, as a baseline")
+    parser.add_argument("--merge", action="store_true", help="join what all jobs wrote")
+    parser.add_argument("--list", action="store_true", help="print what there is to embed: languages, and 'images'")
+    args = parser.parse_args()
+    if args.list:
+        from vgspeech.embedding import present_languages
+
+        config = load_config(ExperimentConfig, args.model / "config.yaml")
+        print(*present_languages(config, args.data, args.split), "images")
+    elif args.merge:
+        merge(args)
+    elif args.what is None or not 1 <= args.job <= args.num_jobs:
+        raise UsageError("--what is needed, and a --job from 1 to --num-jobs")
+    else:
+        embed(args)
+
+
+if __name__ == "__main__":
+    run_main(main)

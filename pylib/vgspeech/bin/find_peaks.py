@@ -1,0 +1,55 @@
+"""Find the peaks of one job's share of the caption pairs of two languages."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from vgspeech.datadir import SpeechSet
+from vgspeech.errors import UsageError, run_main
+from vgspeech.lexicon.discover import DiscoveryOptions, search
+from vgspeech.lexicon.inputs import load_language, missing_captions
+from vgspeech.lexicon.peaks import PeakOptions
+from vgspeech.lexicon.storage import write_job
+
+VERSION = 1
+
+
+def main() -> None:
+    defaults = PeakOptions()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--job", type=int, default=1, help="this job's number, from 1")
+    parser.add_argument("--num-jobs", type=int, default=1, help="jobs that share the work")
+    parser.add_argument(
+        "--background", type=int, default=defaults.background, help="unrelated images a response is over"
+    )
+    parser.add_argument("--relative", type=float, default=defaults.relative, help="least fraction of a pair's maximum")
+    parser.add_argument("--deviations", type=float, default=defaults.deviations, help="least deviations above the mean")
+    parser.add_argument("--per-pair", type=int, default=defaults.per_pair, help="most peaks of a pair of captions")
+    parser.add_argument("--seed", type=int, default=1, help="chooses the unrelated captions")
+    parser.add_argument("embed", type=Path, help="embedding directory of the split")
+    parser.add_argument("speech_a", type=Path, help="speech set of the first language")
+    parser.add_argument("speech_b", type=Path, help="speech set of the second language")
+    parser.add_argument("out", type=Path, help="folder for peaks.JOB.tsv and archives")
+    args = parser.parse_args()
+    if not 1 <= args.job <= args.num_jobs:
+        raise UsageError(f"--job {args.job} is not in 1 to --num-jobs {args.num_jobs}")
+
+    a, b = (load_language(args.embed, SpeechSet.load(path)) for path in (args.speech_a, args.speech_b))
+    peak_options = PeakOptions(args.background, args.relative, args.deviations, args.per_pair)
+    with threadpool_limits(1):  # the last bits of a sum depend on the number of threads
+        peaks = search(a, b, DiscoveryOptions(peaks=peak_options, seed=args.seed), args.job, args.num_jobs)
+    settings = {
+        "peaks": asdict(peak_options),
+        "seed": args.seed,
+        "captions_without_embedding": {side.language: missing_captions(side) for side in (a, b)},
+    }
+    write_job(args.out, args.job, peaks, (a.language, b.language), settings)
+    print(f"find_peaks: {len(peaks)} peaks in {peaks.n_pairs} pairs of captions")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,94 @@
+"""Link the clusters of two languages, test every link, and score the lexicon against what is known."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from vgspeech.datadir import SpeechSet, read_lexicon
+from vgspeech.errors import run_main
+from vgspeech.files import read_json
+from vgspeech.lexicon.captions import CaptionFrames, mean_frame, pair_captions
+from vgspeech.lexicon.discover import DiscoveryOptions, link
+from vgspeech.lexicon.inputs import load_language
+from vgspeech.lexicon.storage import read_peaks
+from vgspeech.lexicon.write import Result, write_result
+
+VERSION = 1
+
+
+def summary(scores: dict[str, Any]) -> str:
+    """The closing sentence."""
+    links = scores["links"]
+    text = f"link_clusters: {links['all']} links, {links['significant']} of them significant"
+    truth = scores.get("truth", {})
+    if "links_right" in truth:
+        right, concepts = truth["links_right"], truth["concepts"]
+        text += (
+            f"; {right['all']['right']} and {right['significant']['right']} right, "
+            f"{concepts['found']} of {concepts['of']} concepts; {truth['same_concept']['rate']:.3f} of "
+            f"{scores['peaks']} peaks join the same concept (chance {truth['same_concept']['chance']:.3f})"
+        )
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--by", choices=("dice", "cosine", "product"), default="dice", help="what links are chosen by")
+    parser.add_argument("--fdr", type=float, default=0.05, help="false discovery rate of significant links")
+    parser.add_argument(
+        "--lexicon", type=Path, help="true lexicon (default: lexicon.tsv of the corpus, if there is one)"
+    )
+    parser.add_argument(
+        "--evidence-embed", type=Path, help="embeddings of a split that was not trained on, for the evidence"
+    )
+    parser.add_argument("--evidence-speech", type=Path, nargs=2, metavar="SET", help="its two speech sets")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("embed", type=Path, help="embedding directory of the split that was searched")
+    parser.add_argument("speech_a", type=Path, help="its speech set of the first language")
+    parser.add_argument("speech_b", type=Path, help="its speech set of the second language")
+    parser.add_argument("out", type=Path, help="folder with peaks.tsv; gets lexicon.tsv, exemplars.tsv, scores.json")
+    args = parser.parse_args()
+    if bool(args.evidence_embed) != bool(args.evidence_speech):
+        parser.error("--evidence-embed and --evidence-speech go together")
+
+    speech = [SpeechSet.load(path) for path in (args.speech_a, args.speech_b)]
+    searched = [load_language(args.embed, data) for data in speech]
+    means = [mean_frame(side.frames, args.seed) for side in searched]
+    tested = searched
+    if args.evidence_embed:
+        tested = [load_language(args.evidence_embed, SpeechSet.load(path)) for path in args.evidence_speech]
+    frames_a, frames_b = (CaptionFrames(side.frames, mean) for side, mean in zip(tested, means, strict=True))
+    images = pair_captions(tested[0].embedded_images(), tested[1].embedded_images())
+
+    languages = (searched[0].language, searched[1].language)
+    peaks, clusters = read_peaks(args.out, languages)
+    search = read_json(args.out / "search.json")
+    peaks.n_pairs = search["pairs"]
+    options = DiscoveryOptions(link_by=args.by, fdr=args.fdr, seed=args.seed)
+    truth = args.lexicon or args.speech_a.parent.parent / "lexicon.tsv"
+    with threadpool_limits(1):  # the last bits of a sum depend on the number of threads
+        found = link(peaks, clusters, images, (frames_a, frames_b), options)
+    result = Result(
+        languages=languages,
+        peaks=peaks,
+        clusters=clusters,
+        found=found,
+        utt2spk=(speech[0].utt2spk, speech[1].utt2spk),
+        ctms=(speech[0].ctm, speech[1].ctm),
+        lexicon=read_lexicon(truth) if args.lexicon or truth.exists() else None,
+        settings={**search, "links": {"by": args.by, "fdr": args.fdr}},
+        evidence=str(args.evidence_embed or args.embed),
+    )
+    scores = write_result(args.out, result)
+    for warning in scores["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(summary(scores))
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,78 @@
+"""Pictures of what words light up: the matchmap of a few captions, minus the response to unrelated images.
+
+Writes into the folder, for every caption chosen: ``<lang>/<utt>.png`` (the picture), ``<lang>/<utt>.sound.png`` (its
+spectrogram), ``scenes/<image>.jpg`` (what the model sees), and for all of them ``maps.scp`` (subtracted matchmaps,
+frames x cells) and ``captions.json`` (words, times, scores), from which the report is made.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vgspeech.archive import ArchiveReader, ArchiveWriter
+from vgspeech.config import ExperimentConfig, load_config
+from vgspeech.errors import run_main
+from vgspeech.files import atomic_write, write_json
+from vgspeech.images import decode
+from vgspeech.localize.captions import PicturedCaption, caption_entry, choose_captions, pictured_caption
+from vgspeech.localize.inputs import EmbedDir, image_set, speech_set, visible_parts
+from vgspeech.localize.matchmaps import UNRELATED_IMAGES
+from vgspeech.plots import encode_image, picture_of_caption, spectrogram, view_of
+
+VERSION = 1
+SCENE_SIDE = 320
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    with atomic_write(path, "wb") as stream:
+        stream.write(data)
+
+
+def write_caption(caption: PicturedCaption, image_file: str, features: ArchiveReader, out: Path) -> dict[str, object]:
+    """Write the pictures of one caption; returns its entry for ``captions.json``."""
+    scene = view_of(decode(Path(image_file).read_bytes(), image_file), caption.view, SCENE_SIDE)
+    sound = spectrogram(features[caption.utt])
+    files = {
+        "scene": f"scenes/{caption.image}.jpg",
+        "sound": f"{caption.lang}/{caption.utt}.sound.png",
+        "picture": f"{caption.lang}/{caption.utt}.png",
+    }
+    write_bytes(out / files["scene"], encode_image(scene, "jpeg"))
+    write_bytes(out / files["sound"], encode_image(sound, "png"))
+    write_bytes(out / files["picture"], picture_of_caption(caption, scene, sound))
+    return {**caption_entry(caption), **files}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--captions", type=int, default=6, help="captions of each language (default %(default)s)")
+    parser.add_argument("model", type=Path, help="model directory (config.yaml)")
+    parser.add_argument("embed", type=Path, help="embed/ folder of the split")
+    parser.add_argument("data", type=Path, help="corpus directory, data/<corpus>")
+    parser.add_argument("split")
+    parser.add_argument("out", type=Path, help="folder of the pictures, matchmaps/")
+    args = parser.parse_args()
+
+    config = load_config(ExperimentConfig, args.model / "config.yaml")
+    embed = EmbedDir.load(args.embed)
+    images = image_set(args.data, args.split)
+    views = visible_parts(images, config)
+    speech = {lang: speech_set(args.data, args.split, lang) for lang in embed.languages}
+    entries = []
+    with ArchiveWriter(args.out / "maps.ark", args.out / "maps.scp") as maps:
+        for lang, utterances in choose_captions(embed, speech, args.captions).items():
+            features = ArchiveReader(speech[lang].path / "feats" / f"{config.front_end}.scp")
+            for utt in utterances:
+                image = speech[lang].utt2image[utt]
+                caption = pictured_caption(embed, speech[lang], lang, utt, views[image])
+                entries.append(write_caption(caption, images.paths[image], features, args.out))
+                maps.write(utt, caption.matchmap.reshape(len(caption.matchmap), -1))
+    write_json(
+        args.out / "captions.json", {"split": args.split, "unrelated_images": UNRELATED_IMAGES, "captions": entries}
+    )
+    print(f"matchmaps, {args.split}: {len(entries)} captions pictured, {args.captions} a language wanted ({args.out})")
+
+
+if __name__ == "__main__":
+    run_main(main)

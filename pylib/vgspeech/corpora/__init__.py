@@ -1,0 +1,1 @@
+"""Released corpora and the built-in one: from their own layouts to data directories."""

@@ -1,0 +1,62 @@
+"""What a reader of a release yields: captions by split, and the records that it had to refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Caption(NamedTuple):
+    """One spoken caption, as its release describes it."""
+
+    utterance: str
+    speaker: str
+    image: str
+    """Path of the image below the image root."""
+    image_id: str
+    wav: str
+    """Path of the recording below the release's root."""
+    text: str
+    """Transcript, words joined by single spaces; empty when the release has none."""
+    alignment: str
+    """``start__WORD__end`` items; empty when the release has none."""
+    record: int
+    """Number of the record in its metadata file, from 1."""
+
+
+class Rejected(NamedTuple):
+    """Something that cannot be used, and why."""
+
+    id: str
+    reason: str
+    image_id: str = ""
+    """The image it belongs to, where known."""
+
+
+@dataclass
+class SplitRecords:
+    """The records of one metadata file."""
+
+    source: Path
+    captions: list[Caption] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    duplicates: list[Rejected] = field(default_factory=list)
+    """Exact repetitions of a record. Leaving them out loses nothing, so they do not count as bad."""
+
+
+@dataclass
+class Release:
+    """One language of a corpus as released."""
+
+    language: str
+    root: Path
+    splits: dict[str, SplitRecords]
+    notes: list[str] = field(default_factory=list)
+    """What the reader left alone, one sentence each."""
+
+
+def with_language(language: str, captions: Iterable[Caption]) -> list[Caption]:
+    """Captions with the language in front of speaker and utterance ids, for corpora that are merged from several."""
+    return [c._replace(utterance=f"{language}-{c.utterance}", speaker=f"{language}-{c.speaker}") for c in captions]

@@ -1,0 +1,116 @@
+"""Are the files that a release names there, and usable? What is not moves to the lists of rejected inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vgspeech.corpora.captions import Caption, Rejected
+from vgspeech.corpora.division import Division, Part
+from vgspeech.corpora.headers import Header, audio_header, image_header, read_headers
+from vgspeech.errors import DataError
+from vgspeech.tables import check_rejected, write_rejected
+
+
+@dataclass
+class Pictures:
+    """The images of a split: where each lies, its size in pixels, and why some cannot be used. Keys are image ids."""
+
+    paths: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
+
+
+def check_recordings(division: Division, roots: dict[str, Path], jobs: int) -> dict[str, float]:
+    """Read the headers of all recordings; captions with a bad one move, in place, to their part's ``rejected``.
+
+    Args:
+        division: all captions.
+        roots: language -> root of its release.
+        jobs: worker processes.
+
+    Returns:
+        path of a usable recording -> seconds.
+    """
+    paths = {f"{roots[language]}/{c.wav}" for _, language, part in parts_of(division) for c in part.captions}
+    headers = read_headers(audio_header, sorted(paths), jobs, "recordings")
+    bad = {path: header.problem for path, header in headers.items() if header.problem}
+    for _, language, part in parts_of(division):
+        located = [(caption, f"{roots[language]}/{caption.wav}") for caption in part.captions]
+        _reject(part, {caption.utterance: f"{path}: {bad[path]}" for caption, path in located if path in bad})
+    return {path: header.duration_s for path, header in headers.items() if not header.problem}
+
+
+def check_images(division: Division, root: Path, jobs: int) -> dict[str, Pictures]:
+    """Read the headers of all images; captions of a bad one move, in place, to their part's ``rejected``.
+
+    Returns:
+        split -> its images.
+
+    Raises:
+        DataError: two files would have one image id.
+    """
+    paths = {caption.image: f"{root}/{caption.image}" for _, _, part in parts_of(division) for caption in part.captions}
+    headers = read_headers(image_header, sorted(paths.values()), jobs, "images")
+    pictures = {}
+    for split, parts in division.items():
+        pictures[split] = found = Pictures()
+        for caption in (caption for part in parts.values() for caption in part.captions):
+            path = paths[caption.image]
+            _enter(found, caption, path, headers[path])
+        bad = found.rejected
+        for part in parts.values():
+            lost = [caption for caption in part.captions if caption.image_id in bad]
+            _reject(part, {c.utterance: f"its image cannot be used: {bad[c.image_id]}" for c in lost})
+    return pictures
+
+
+def _enter(found: Pictures, caption: Caption, path: str, header: Header) -> None:
+    """Enter a caption's image. Releases may name one picture with two extensions; the file that is there counts."""
+    image = caption.image_id
+    if header.problem:
+        if image not in found.paths:
+            found.rejected.setdefault(image, f"{path}: {header.problem}")
+        return
+    other = found.paths.setdefault(image, path)
+    if other != path:
+        raise DataError(
+            f"two images would have one id: {other} and {path}",
+            where=image,
+            hint="ids leave the extension out: rename one of the two and repair the metadata",
+        )
+    found.sizes[image] = header.width, header.height
+    found.rejected.pop(image, None)
+
+
+def _reject(part: Part, reasons: dict[str, str]) -> None:
+    """Move captions to the part's rejected ones."""
+    if reasons:
+        part.rejected = part.rejected + [Rejected(utterance, reason) for utterance, reason in reasons.items()]
+        part.captions = [caption for caption in part.captions if caption.utterance not in reasons]
+
+
+def list_rejected(division: Division, pictures: dict[str, Pictures], out: Path, max_bad: float) -> None:
+    """Write all lists of what cannot be used, then fail on the first that is too long.
+
+    Raises:
+        DataError: more than ``max_bad`` of a set's captions, or of a split's images, cannot be used.
+    """
+    totals: dict[Path, int] = {}
+    for split, language, part in parts_of(division):
+        folder = out / "speech" / f"{split}_{language}"
+        write_rejected(folder / "rejected", [(rejected.id, rejected.reason) for rejected in part.rejected])
+        (folder / "duplicates").unlink(missing_ok=True)
+        if part.duplicates:
+            write_rejected(folder / "duplicates", [(rejected.id, rejected.reason) for rejected in part.duplicates])
+        totals[folder / "rejected"] = len(part.captions) + len(part.rejected)
+    for split, found in pictures.items():
+        write_rejected(out / "images" / split / "rejected", found.rejected.items())
+        totals[out / "images" / split / "rejected"] = len(found.paths) + len(found.rejected)
+    for path, total in totals.items():
+        check_rejected(path, total, max_bad)
+
+
+def parts_of(division: Division) -> list[tuple[str, str, Part]]:
+    """All parts as (split, language, part)."""
+    return [(split, language, part) for split, parts in division.items() for language, part in parts.items()]

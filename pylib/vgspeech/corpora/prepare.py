@@ -1,0 +1,190 @@
+"""From releases to data directories: what can be wrong with a corpus comes to light here, before hours of work.
+
+Reading, joining and checking come first; then all is written. Nothing is written into a release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vgspeech.corpora.captions import Release
+from vgspeech.corpora.checks import Pictures, check_images, check_recordings, list_rejected
+from vgspeech.corpora.division import Division, Part, check_leaks, divide, drop_incomplete, take_subset
+from vgspeech.corpora.truth import Alignments, Truth
+from vgspeech.datadir import write_image_set, write_speech_set
+from vgspeech.errors import DataError
+from vgspeech.files import atomic_write
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a corpus is prepared."""
+
+    images: Path
+    """Folder that the images' paths in the metadata are relative to."""
+    max_bad: float = 0.01
+    """Largest fraction of unusable captions, and of unusable images, in a set."""
+    allow_overlap: bool = False
+    """Keep splits that share images."""
+    require_all_languages: bool = True
+    """Leave out images that lack a caption in one of the languages."""
+    subset: int = 0
+    """Images a split at most; 0 keeps all."""
+    jobs: int = 1
+    """Worker processes that read headers."""
+
+
+@dataclass
+class SetSummary:
+    """One speech set as written."""
+
+    name: str
+    utterances: int
+    speakers: int
+    images: int
+    hours: float
+    rejected: int
+    duplicates: int
+
+
+@dataclass
+class Prepared:
+    """What was written, and notes for the user, one sentence each."""
+
+    sets: list[SetSummary] = field(default_factory=list)
+    image_sets: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def prepare(lead: Release, others: Sequence[Release], out: Path, settings: Settings, truth: Truth) -> Prepared:
+    """Write the data directories of a corpus.
+
+    Args:
+        lead: the release whose splits count.
+        others: releases in other languages, joined to it by image.
+        out: ``data/<corpus>``.
+        settings: see there.
+        truth: word times and boxes that come beside the releases; ``Truth()`` without.
+
+    Raises:
+        DataError: nothing is left of a split, splits share images, or more than ``max_bad`` of a set is unusable.
+    """
+    if not settings.images.is_dir():
+        hint = "give the folder that image paths in the metadata are relative to: --images DIR"
+        raise DataError("no such folder of images", where=str(settings.images), hint=hint)
+    roots = {release.language: release.root for release in (lead, *others)}
+    done = Prepared(notes=[note for release in (lead, *others) for note in release.notes])
+    division = divide(lead, others)
+    if settings.require_all_languages:
+        done.notes += _dropped(drop_incomplete(division), "have no caption in one of the languages")
+    if settings.subset:
+        take_subset(division, settings.subset)
+    _require_captions(division)
+    done.notes += check_leaks(division, settings.allow_overlap)
+    seconds = check_recordings(division, roots, settings.jobs)
+    pictures = check_images(division, settings.images, settings.jobs)
+    list_rejected(division, pictures, out, settings.max_bad)
+    if settings.require_all_languages:
+        done.notes += _dropped(drop_incomplete(division), "lost their last usable caption in one of the languages")
+    _require_captions(division)
+    for split, parts in division.items():
+        _write_split(split, parts, pictures[split], out, roots, seconds, truth, done)
+    _copy_lexicon(truth, out)
+    done.notes += _leftovers(division, out)
+    return done
+
+
+def _dropped(dropped: dict[str, int], why: str) -> list[str]:
+    return [f"{split}: {count} images left out, because they {why}" for split, count in dropped.items() if count]
+
+
+def _require_captions(division: Division) -> None:
+    """Every split has captions: in all languages together, and in each that has nothing to blame it on."""
+    for split, parts in division.items():
+        empty = [language for language, part in parts.items() if not part.captions]
+        if empty:
+            reasons = [rejected.reason for language in empty for rejected in parts[language].rejected]
+            raise DataError(
+                f"no caption in '{empty[0]}' is left for the split {split}",
+                where=reasons[0] if reasons else None,
+                hint="check that the releases describe the same images, and that --images is their folder",
+            )
+
+
+def _write_split(
+    split: str,
+    parts: dict[str, Part],
+    pictures: Pictures,
+    out: Path,
+    roots: dict[str, Path],
+    seconds: dict[str, float],
+    truth: Truth,
+    done: Prepared,
+) -> None:
+    """Write one split's image set and its speech sets."""
+    images = sorted(set().union(*(part.image_ids() for part in parts.values())))
+    write_image_set(
+        out / "images" / split,
+        paths={image: pictures.paths[image] for image in images},
+        sizes={image: pictures.sizes[image] for image in images},
+        objects={image: truth.objects[image] for image in images if image in truth.objects} if truth.objects else None,
+    )
+    done.image_sets += 1
+    for language, part in parts.items():
+        words = Alignments(part.captions, truth.words.get(language, {}))
+        phones = Alignments(part.captions, truth.phones.get(language, {}), metadata=False)
+        name = f"{split}_{language}"
+        durations = _write_speech(out / "speech" / name, language, roots[language], part, seconds, words, phones)
+        speakers = {caption.speaker for caption in part.captions}
+        counts = (len(part.captions), len(speakers), len(part.image_ids()), sum(durations.values()) / 3600)
+        done.sets.append(SetSummary(name, *counts, len(part.rejected), len(part.duplicates)))
+        if words.unreadable:
+            record, problem = next(iter(words.unreadable.items()))
+            done.notes.append(
+                f"{name}: {len(words.unreadable)} alignments left out, first of record {record}: {problem}"
+            )
+
+
+def _write_speech(
+    folder: Path,
+    language: str,
+    root: Path,
+    part: Part,
+    seconds: dict[str, float],
+    words: Alignments,
+    phones: Alignments,
+) -> dict[str, float]:
+    """Write one speech set; returns its durations in seconds."""
+    captions = part.captions
+    wav = {c.utterance: f"{root}/{c.wav}" for c in captions}
+    durations = {utterance: seconds[path] for utterance, path in wav.items()}
+    write_speech_set(
+        folder,
+        wav=wav,
+        utt2spk={c.utterance: c.speaker for c in captions},
+        utt2lang={c.utterance: language for c in captions},
+        utt2dur=durations,
+        utt2image={c.utterance: c.image_id for c in captions},
+        text={c.utterance: c.text for c in captions} if any(c.text for c in captions) else None,
+        ctm=words or None,
+        ctm_phones=phones or None,
+    )
+    return durations
+
+
+def _copy_lexicon(truth: Truth, out: Path) -> None:
+    if truth.lexicon is None:
+        (out / "lexicon.tsv").unlink(missing_ok=True)
+        return
+    with atomic_write(out / "lexicon.tsv", "wb") as stream:
+        stream.write(truth.lexicon.read_bytes())
+
+
+def _leftovers(division: Division, out: Path) -> list[str]:
+    """Sets of an earlier preparation are the user's to remove: features may have cost hours."""
+    made = {out / "images" / split for split in division}
+    made |= {out / "speech" / f"{split}_{language}" for split, parts in division.items() for language in parts}
+    found = [path for kind in ("speech", "images") for path in sorted((out / kind).glob("*/")) if path not in made]
+    return [f"{path} was left alone: it is not part of this corpus" for path in found]

@@ -1,0 +1,441 @@
+"""Data directories: Kaldi text tables as Python objects, and back.
+
+A speech set is one language of one split, an image set one split's pictures::
+
+    speech/train_en/   wav.scp       recording path    (an utterance is a recording unless segments says otherwise)
+                       segments      utterance recording start end     (seconds; optional)
+                       utt2spk spk2utt utt2lang utt2dur utt2image
+                       text ctm ctm_phones    what was said and when; for evaluation only, never read in training
+                       utt2share     utterance yes|no: may its sound appear in reports (optional; yes without it)
+    images/train/      images.scp    image-id path
+                       image2size    image-id width height     (pixels)
+                       objects.tsv   the objects in each image and their boxes (optional)
+
+Beside the sets stands ``lexicon.tsv``, when it is known which words name which concept. The form of all tables is
+described in `vgspeech.tables`, whose functions can also be imported from here.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from vgspeech.errors import DataError, UsageError
+from vgspeech.files import atomic_write, work_path
+from vgspeech.tables import (
+    StrPath,
+    bad_line,
+    check_id,
+    check_rejected,
+    format_seconds,
+    parse_number,
+    read_lines,
+    read_table,
+    read_tsv,
+    write_rejected,
+    write_table,
+)
+
+__all__ = [
+    "ImageSet",
+    "Lexicon",
+    "SceneObject",
+    "Segment",
+    "SpeechSet",
+    "Word",
+    "check_id",
+    "check_rejected",
+    "format_seconds",
+    "job_slice",
+    "read_ctm",
+    "read_lexicon",
+    "read_lines",
+    "read_segments",
+    "read_table",
+    "read_tsv",
+    "write_ctm",
+    "write_image_set",
+    "write_rejected",
+    "write_speech_set",
+    "write_table",
+]
+
+OBJECTS_HEADER = ("image", "concept", "colour", "x0", "y0", "x1", "y1")
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word (or phone) and when it was said, in seconds from the utterance's start."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """An object drawn in an image: names of lexicon rows, and its box in pixels of the original image."""
+
+    concept: str
+    colour: str
+    box: tuple[int, int, int, int]
+    """x0, y0, x1, y1; x1 and y1 lie just outside."""
+
+
+def read_ctm(path: StrPath) -> dict[str, list[Word]]:
+    """Read word times: lines ``utterance channel start duration word [confidence]``, seconds.
+
+    Returns:
+        For every utterance its words by start time; words in Unicode NFC.
+
+    Raises:
+        DataError: a line is not of that form; names file and line.
+    """
+    words: dict[str, list[Word]] = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        where = f"{path}:{number}"
+        fields = line.split()
+        if len(fields) not in (5, 6):
+            raise DataError(f"expected 'utterance channel start duration word', not '{line}'", where=where)
+        start, duration = parse_number(fields[2], where, "start"), parse_number(fields[3], where, "duration")
+        if start < 0 or duration < 0:
+            raise DataError("start or duration is negative", where=where)
+        text = unicodedata.normalize("NFC", fields[4])
+        words.setdefault(fields[0], []).append(Word(start, start + duration, text))
+    return {utterance: sorted(items, key=lambda word: word.start_s) for utterance, items in words.items()}
+
+
+def write_ctm(path: StrPath, words: Mapping[str, Sequence[Word]]) -> None:
+    """Write word times (see `read_ctm`), utterances in C order."""
+    with atomic_write(path) as stream:
+        for utterance in sorted(words):
+            for word in words[utterance]:
+                start, duration = format_seconds(word.start_s), format_seconds(word.end_s - word.start_s)
+                stream.write(f"{utterance} 1 {start} {duration} {word.text}\n")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of a recording, in seconds; ``end_s`` None is the recording's end."""
+
+    recording: str
+    start_s: float
+    end_s: float | None
+
+
+def read_segments(path: StrPath) -> dict[str, Segment]:
+    """Read ``utterance recording start end`` lines; an end of -1 means the recording's end, as in Kaldi.
+
+    Raises:
+        DataError: a line is not of that form, or ends before it starts; names file and line.
+    """
+    segments = {}
+    for number, (utterance, value) in enumerate(read_table(path).items(), start=1):
+        where = f"{path}:{number}"
+        fields = value.split()
+        if len(fields) != 3:
+            raise DataError("expected 'utterance recording start end'", where=where)
+        start, end = parse_number(fields[1], where, "start"), parse_number(fields[2], where, "end")
+        if start < 0 or (end <= start and end != -1):
+            raise DataError(f"the segment from {start:g} s to {end:g} s is empty or negative", where=where)
+        segments[utterance] = Segment(fields[0], start, None if end == -1 else end)
+    return segments
+
+
+@dataclass(frozen=True)
+class SpeechSet:
+    """One language of one split, loaded; ``ids`` are its utterances in C order."""
+
+    path: Path
+    wav: dict[str, str]
+    """Recording -> file, or ``command |``."""
+    segments: dict[str, Segment]
+    """Utterance -> piece of a recording; empty when every utterance is a recording."""
+    utt2spk: dict[str, str]
+    utt2lang: dict[str, str]
+    utt2dur: dict[str, float]
+    """Seconds."""
+    utt2image: dict[str, str]
+    ids: list[str] = field(repr=False)
+
+    @classmethod
+    def load(cls, path: StrPath) -> SpeechSet:
+        """Read a speech set's tables; text and times are read when first asked for.
+
+        Raises:
+            DataError: the folder or a table is missing, or a table is not valid.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise DataError("no such speech set", where=str(path), hint="prepare the data first (stage 0)")
+        segments = read_segments(path / "segments") if (path / "segments").exists() else {}
+        utt2spk = read_table(path / "utt2spk")
+        durations = {
+            utterance: parse_number(value, f"{path / 'utt2dur'}:{number}", "duration")
+            for number, (utterance, value) in enumerate(read_table(path / "utt2dur").items(), start=1)
+        }
+        return cls(
+            path=path,
+            wav=read_table(path / "wav.scp"),
+            segments=segments,
+            utt2spk=utt2spk,
+            utt2lang=read_table(path / "utt2lang"),
+            utt2dur=durations,
+            utt2image=read_table(path / "utt2image"),
+            ids=list(utt2spk),
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def name(self) -> str:
+        """The folder's name, for example ``train_en``."""
+        return self.path.name
+
+    def audio_location(self, utterance: str) -> tuple[str, float | None, float | None]:
+        """Where an utterance's sound is: file (or command), and start and end in seconds, None for the file's own.
+
+        Raises:
+            DataError: wav.scp or segments do not say.
+        """
+        if self.segments:
+            segment = self.segments.get(utterance)
+            if segment is None:
+                raise DataError(f"utterance '{utterance}' is not listed", where=str(self.path / "segments"))
+            recording, start, end = segment.recording, segment.start_s, segment.end_s
+        else:
+            recording, start, end = utterance, None, None
+        if recording not in self.wav:
+            raise DataError(f"recording '{recording}' is not listed", where=str(self.path / "wav.scp"))
+        return self.wav[recording], start, end
+
+    @cached_property
+    def text(self) -> dict[str, str]:
+        """Utterance -> transcript; empty without the file."""
+        path = self.path / "text"
+        return read_table(path, allow_empty=True) if path.exists() else {}
+
+    @cached_property
+    def ctm(self) -> dict[str, list[Word]]:
+        """Utterance -> words and their times; empty without the file."""
+        path = self.path / "ctm"
+        return read_ctm(path) if path.exists() else {}
+
+    @cached_property
+    def ctm_phones(self) -> dict[str, list[Word]]:
+        """Utterance -> phones and their times; empty without the file."""
+        path = self.path / "ctm_phones"
+        return read_ctm(path) if path.exists() else {}
+
+    @cached_property
+    def _share(self) -> dict[str, str]:
+        path = self.path / "utt2share"
+        return read_table(path) if path.exists() else {}
+
+    def may_share(self, utterance: str) -> bool:
+        """Whether the speaker agreed that this recording appears in reports."""
+        return self._share.get(utterance, "yes") == "yes"
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """One split's images, loaded; ``ids`` in C order."""
+
+    path: Path
+    paths: dict[str, str]
+    """Image -> file."""
+    sizes: dict[str, tuple[int, int]]
+    """Image -> width and height in pixels."""
+    ids: list[str] = field(repr=False)
+
+    @classmethod
+    def load(cls, path: StrPath) -> ImageSet:
+        """Read an image set's tables.
+
+        Raises:
+            DataError: the folder or a table is missing, or a table is not valid.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise DataError("no such image set", where=str(path), hint="prepare the data first (stage 0)")
+        paths = read_table(path / "images.scp")
+        sizes = {}
+        for number, (image, value) in enumerate(read_table(path / "image2size").items(), start=1):
+            fields = value.split()
+            if len(fields) != 2 or not all(size.isdigit() and int(size) > 0 for size in fields):
+                raise bad_line(path / "image2size", number, f"expected 'image width height', not '{image} {value}'")
+            sizes[image] = (int(fields[0]), int(fields[1]))
+        return cls(path=path, paths=paths, sizes=sizes, ids=list(paths))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def objects(self) -> dict[str, list[SceneObject]]:
+        """Image -> objects in it; empty without ``objects.tsv``.
+
+        Raises:
+            DataError: a line is not valid; names file and line.
+        """
+        path = self.path / "objects.tsv"
+        if not path.exists():
+            return {}
+        found: dict[str, list[SceneObject]] = defaultdict(list)
+        for number, fields in read_tsv(path, OBJECTS_HEADER):
+            try:
+                x0, y0, x1, y1 = (int(value) for value in fields[3:])
+            except ValueError as error:
+                raise bad_line(path, number, "a box corner is not a whole number") from error
+            if x1 <= x0 or y1 <= y0:
+                raise bad_line(path, number, "the box is empty")
+            found[fields[0]].append(SceneObject(fields[1], fields[2], (x0, y0, x1, y1)))
+        return dict(found)
+
+
+def job_slice(total: int, job: int, num_jobs: int) -> slice:
+    """The share of one of ``num_jobs`` parallel jobs: contiguous, sizes equal to within one.
+
+    Args:
+        total: number of items.
+        job: from 1 to ``num_jobs``.
+        num_jobs: number of jobs.
+
+    Raises:
+        UsageError: no such job.
+    """
+    if not 1 <= job <= num_jobs:
+        raise UsageError(f"job {job} is not one of 1 to {num_jobs}")
+    return slice((job - 1) * total // num_jobs, job * total // num_jobs)
+
+
+def write_speech_set(
+    path: StrPath,
+    *,
+    wav: Mapping[str, str],
+    utt2spk: Mapping[str, str],
+    utt2lang: Mapping[str, str],
+    utt2dur: Mapping[str, float],
+    utt2image: Mapping[str, str],
+    segments: Mapping[str, Segment] | None = None,
+    text: Mapping[str, str] | None = None,
+    ctm: Mapping[str, Sequence[Word]] | None = None,
+    ctm_phones: Mapping[str, Sequence[Word]] | None = None,
+) -> None:
+    """Write a speech set; files of an earlier preparation that this one does not have are removed.
+
+    Args:
+        path: the set's folder.
+        wav: recording -> file; stored relative to the work directory when inside it.
+        utt2spk, utt2lang, utt2image: utterance -> speaker, language, image.
+        utt2dur: utterance -> seconds.
+        segments, text, ctm, ctm_phones: see the module's text; None when there are none.
+    """
+    path = Path(path)
+    write_table(
+        path / "wav.scp", {key: value if value.endswith("|") else work_path(value) for key, value in wav.items()}
+    )
+    speakers: dict[str, list[str]] = defaultdict(list)
+    for utterance in sorted(utt2spk):
+        speakers[utt2spk[utterance]].append(utterance)
+    write_table(path / "utt2spk", utt2spk)
+    write_table(path / "spk2utt", {speaker: " ".join(ids) for speaker, ids in speakers.items()})
+    write_table(path / "utt2lang", utt2lang)
+    write_table(path / "utt2dur", {key: format_seconds(value) for key, value in utt2dur.items()})
+    write_table(path / "utt2image", utt2image)
+    _write_segments(path / "segments", segments)
+    for name, table in (("text", text), ("ctm", ctm), ("ctm_phones", ctm_phones)):
+        if table is None:
+            (path / name).unlink(missing_ok=True)
+    if text is not None:
+        write_table(path / "text", text)
+    if ctm is not None:
+        write_ctm(path / "ctm", ctm)
+    if ctm_phones is not None:
+        write_ctm(path / "ctm_phones", ctm_phones)
+
+
+def _write_segments(path: Path, segments: Mapping[str, Segment] | None) -> None:
+    if segments is None:
+        path.unlink(missing_ok=True)
+        return
+    lines = {}
+    for utterance, piece in segments.items():
+        end = "-1" if piece.end_s is None else format_seconds(piece.end_s)
+        lines[utterance] = f"{piece.recording} {format_seconds(piece.start_s)} {end}"
+    write_table(path, lines)
+
+
+def write_image_set(
+    path: StrPath,
+    *,
+    paths: Mapping[str, str],
+    sizes: Mapping[str, tuple[int, int]],
+    objects: Mapping[str, Sequence[SceneObject]] | None = None,
+) -> None:
+    """Write an image set.
+
+    Args:
+        path: the set's folder.
+        paths: image -> file; stored relative to the work directory when inside it.
+        sizes: image -> width and height in pixels; an image whose size could not be read is left out.
+        objects: image -> objects in it, when known.
+    """
+    path = Path(path)
+    write_table(path / "images.scp", {key: work_path(value) for key, value in paths.items()})
+    write_table(path / "image2size", {key: f"{width} {height}" for key, (width, height) in sizes.items()})
+    if objects is None:
+        (path / "objects.tsv").unlink(missing_ok=True)
+        return
+    with atomic_write(path / "objects.tsv") as stream:
+        stream.write("\t".join(OBJECTS_HEADER) + "\n")
+        for image in sorted(objects):
+            for thing in objects[image]:
+                stream.write("\t".join([image, thing.concept, thing.colour, *map(str, thing.box)]) + "\n")
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """Which word forms name which concept, in every language (``lexicon.tsv``).
+
+    The file has a header ``concept<TAB>en<TAB>hi`` and one row a concept; a cell holds word forms separated by ``|``.
+    """
+
+    languages: tuple[str, ...]
+    concepts: dict[str, dict[str, tuple[str, ...]]]
+    """Concept -> language -> word forms, in Unicode NFC."""
+
+    @cached_property
+    def _concepts_by_word(self) -> dict[tuple[str, str], set[str]]:
+        found: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for concept, forms in self.concepts.items():
+            for language, words in forms.items():
+                for word in words:
+                    found[language, word].add(concept)
+        return dict(found)
+
+    def concepts_of(self, language: str, word: str) -> set[str]:
+        """The concepts that a word form of a language names; empty when none."""
+        return set(self._concepts_by_word.get((language, unicodedata.normalize("NFC", word)), ()))
+
+
+def read_lexicon(path: StrPath) -> Lexicon:
+    """Read a lexicon.
+
+    Raises:
+        DataError: the header or a row is not valid, or a concept has two rows; names file and line.
+    """
+    header = read_lines(path)[:1]
+    first, *languages = header[0].split("\t") if header else [""]
+    if first != "concept" or not languages or len(set(languages)) < len(languages):
+        raise bad_line(path, 1, "expected the header 'concept' and language tags, separated by tabs")
+    concepts: dict[str, dict[str, tuple[str, ...]]] = {}
+    for number, (concept, *cells) in read_tsv(path, (first, *languages)):
+        if concept in concepts:
+            raise bad_line(path, number, f"concept '{concept}' has two rows")
+        forms = [tuple(filter(None, unicodedata.normalize("NFC", cell).split("|"))) for cell in cells]
+        concepts[concept] = dict(zip(languages, forms, strict=True))
+    return Lexicon(tuple(languages), concepts)

@@ -1,0 +1,115 @@
+"""Clusters of peaks: pseudo-words of one language."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vgspeech.lexicon.peaks import Peaks
+from vgspeech.stats.kmeans import KMeans, assign, kmeans
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+PEAKS_PER_CLUSTER = 40
+MAX_CLUSTERS = 500
+DROPPED = -1
+"""Cluster of a peak whose own was too small to keep."""
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """How peaks are clustered."""
+
+    num_clusters: int = 0
+    """K; 0 applies the rule min(500, peaks / 40)."""
+    restarts: int = 2
+    min_size: int = 8
+    """Smaller clusters are dropped."""
+
+
+@dataclass
+class Clusters:
+    """Clusters of one language, numbered from 0 by falling size.
+
+    Attributes:
+        labels: (N,) int64 cluster of every peak, ``DROPPED`` where it was too small.
+        centroids: (K, D) float32 of unit length.
+        sizes: (K,) int64 peaks.
+        spread: (K,) float64 mean of 1 - cosine to the centroid.
+        images, speakers: (K,) int64 distinct ones.
+    """
+
+    labels: Array
+    centroids: Array
+    sizes: Array
+    spread: Array
+    images: Array
+    speakers: Array
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+
+def default_clusters(n_peaks: int) -> int:
+    """K = min(500, peaks / 40), at least 1: about 40 peaks a cluster, and no more words than a lexicon needs."""
+    return max(1, min(MAX_CLUSTERS, n_peaks // PEAKS_PER_CLUSTER))
+
+
+def cluster_language(
+    peaks: Peaks, side: str, language: str, utt2spk: Mapping[str, str], options: ClusterOptions, seed: int
+) -> Clusters:
+    """Cluster one side of the peaks by spherical k-means.
+
+    Nothing depends on which language comes first, so that swapping them gives the transposed lexicon.
+
+    Args:
+        peaks: of all pairs.
+        side: ``"a"`` or ``"b"``, the language's side.
+        language: its tag; languages get different starts.
+        utt2spk: speaker of every utterance of the language.
+        options: number, restarts, smallest size.
+        seed: of the starts.
+    """
+    own = (peaks.vectors_a, peaks.utt_a, peaks.times_a)
+    other = (peaks.vectors_b, peaks.utt_b, peaks.times_b)
+    (vectors, utts, times), (_, utts_other, times_other) = (own, other) if side == "a" else (other, own)
+    if not len(peaks):
+        return _describe(np.zeros((0, 0), np.float32), np.zeros(0, np.int64), [], [], 0)
+    order = sorted(range(len(peaks)), key=lambda i: (utts[i], utts_other[i], times[i, 0], times_other[i, 0]))
+    k = options.num_clusters or default_clusters(len(peaks))
+    found = kmeans(vectors[order], k, seed ^ zlib.crc32(language.encode()), options.restarts, spherical=True)
+    labels = np.empty(len(peaks), np.int64)
+    labels[order] = _numbered(found, options.min_size)
+    kept = int(labels.max()) + 1
+    return _describe(vectors, labels, peaks.image, [utt2spk[utt] for utt in utts], kept)
+
+
+def _numbered(found: KMeans, min_size: int) -> Array:
+    """Labels numbered by falling size, ties by first member; ``DROPPED`` below ``min_size``."""
+    sizes = np.bincount(found.labels, minlength=len(found.centroids))
+    first = np.full(len(sizes), len(found.labels))
+    np.minimum.at(first, found.labels, np.arange(len(found.labels)))
+    order = np.lexsort((first, -sizes))
+    new = np.full(len(sizes), DROPPED)
+    kept = [cluster for cluster in order if sizes[cluster] >= min_size]
+    new[kept] = np.arange(len(kept))
+    return new[found.labels]
+
+
+def _describe(vectors: Array, labels: Array, images: Sequence[str], speakers: Sequence[str], kept: int) -> Clusters:
+    """Centroids and statistics of clusters 0 to ``kept`` - 1."""
+    centroids = np.zeros((kept, vectors.shape[1]), np.float32)
+    sizes = np.bincount(labels[labels >= 0], minlength=kept)
+    spread = np.zeros(kept)
+    distinct = np.zeros((2, kept), np.int64)
+    for cluster in range(kept):
+        members = np.flatnonzero(labels == cluster).tolist()
+        mean = vectors[members].mean(0, dtype=np.float64)
+        centroids[cluster] = mean / np.linalg.norm(mean)
+        spread[cluster] = assign(vectors[members], centroids[cluster : cluster + 1], spherical=True)[1].mean()
+        distinct[:, cluster] = len({images[i] for i in members}), len({speakers[i] for i in members})
+    return Clusters(labels, centroids, sizes, spread, distinct[0], distinct[1])

@@ -1,0 +1,156 @@
+"""The whole of lexicon discovery in memory: peaks, clusters, links, evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vgspeech.lexicon.captions import (
+    CaptionFrames,
+    FrameClock,
+    ImageCaptions,
+    caption_blocks,
+    mean_frame,
+    pair_captions,
+)
+from vgspeech.lexicon.clusters import ClusterOptions, Clusters, cluster_language
+from vgspeech.lexicon.evidence import link_evidence, member_thresholds
+from vgspeech.lexicon.links import Links, LinkScore, link_clusters
+from vgspeech.lexicon.peaks import PeakOptions, Peaks, find_peaks
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+FEW_PEAKS = 30
+"""Below about this many peaks a concept, discovery misses most concepts (measured by simulation)."""
+EXPECTED_CONCEPTS = 50
+"""What a corpus is taken to hold when there is no lexicon that says how many."""
+
+
+@dataclass(frozen=True)
+class DiscoveryOptions:
+    """Settings of all steps."""
+
+    peaks: PeakOptions = field(default_factory=PeakOptions)
+    clusters: ClusterOptions = field(default_factory=ClusterOptions)
+    link_by: LinkScore = "dice"
+    fdr: float = 0.05
+    """A link is significant up to this false discovery rate, over all pairs of clusters."""
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class LanguageInput:
+    """One language of one split.
+
+    Attributes:
+        language: its tag.
+        frames: (T, D) frame embeddings as the encoder gives them, by utterance id.
+        utt2image, utt2spk: image and speaker of every caption.
+        clock: times of the frames.
+    """
+
+    language: str
+    frames: Mapping[str, Array]
+    utt2image: Mapping[str, str]
+    utt2spk: Mapping[str, str]
+    clock: FrameClock
+
+    def embedded_images(self) -> dict[str, str]:
+        """Image of every caption that has frames."""
+        return {utt: image for utt, image in self.utt2image.items() if utt in self.frames}
+
+
+@dataclass
+class FoundLexicon:
+    """Links with their evidence.
+
+    Attributes:
+        links: mutual-best links.
+        p, q: (L,) their p-values, and false discovery rates over all pairs of clusters.
+        significant: (L,) bool.
+        tests: pairs of clusters that were tested.
+        images: images that the evidence comes from.
+    """
+
+    links: Links
+    p: Array
+    q: Array
+    significant: Array
+    tests: int
+    images: int
+
+
+def prepare(a: LanguageInput, b: LanguageInput, seed: int) -> tuple[list[ImageCaptions], CaptionFrames, CaptionFrames]:
+    """Images with captions in both languages, and both languages' frames ready for comparison."""
+    images = pair_captions(a.embedded_images(), b.embedded_images())
+    frames_a, frames_b = (CaptionFrames(side.frames, mean_frame(side.frames, seed)) for side in (a, b))
+    return images, frames_a, frames_b
+
+
+def search(a: LanguageInput, b: LanguageInput, options: DiscoveryOptions, job: int = 1, num_jobs: int = 1) -> Peaks:
+    """Peaks of job ``job`` (from 1) of ``num_jobs``; the union over jobs does not depend on their number."""
+    images, frames_a, frames_b = prepare(a, b, options.seed)
+    blocks = caption_blocks(images, options.peaks.background + 1, options.seed)
+    first, last = (len(blocks) * (job - 1)) // num_jobs, (len(blocks) * job) // num_jobs
+    return find_peaks(blocks[first:last], frames_a, frames_b, (a.clock, b.clock), options.peaks)
+
+
+def cluster(peaks: Peaks, a: LanguageInput, b: LanguageInput, options: DiscoveryOptions) -> tuple[Clusters, Clusters]:
+    """Clusters of both languages."""
+    clusters_a = cluster_language(peaks, "a", a.language, a.utt2spk, options.clusters, options.seed)
+    return clusters_a, cluster_language(peaks, "b", b.language, b.utt2spk, options.clusters, options.seed)
+
+
+def link(
+    peaks: Peaks,
+    clusters: tuple[Clusters, Clusters],
+    images: Sequence[ImageCaptions],
+    frames: tuple[Mapping[str, Array], Mapping[str, Array]],
+    options: DiscoveryOptions,
+) -> FoundLexicon:
+    """Link the clusters of two languages and test every link.
+
+    Args:
+        peaks, clusters: from `search` and `cluster`.
+        images, frames: what the evidence is counted on (``CaptionFrames``).
+        options: linking score, false discovery rate.
+    """
+    links = link_clusters(*clusters, by=options.link_by)
+    thresholds = (member_thresholds(peaks.vectors_a, clusters[0]), member_thresholds(peaks.vectors_b, clusters[1]))
+    p, q = link_evidence(images, frames, clusters, thresholds)
+    p_links, q_links = p[links.a, links.b], q[links.a, links.b]
+    return FoundLexicon(links, p_links, q_links, q_links <= options.fdr, p.size, len(images))
+
+
+def discover(
+    a: LanguageInput, b: LanguageInput, options: DiscoveryOptions
+) -> tuple[Peaks, tuple[Clusters, Clusters], FoundLexicon]:
+    """All steps on the captions of one split; the evidence is counted on the same captions."""
+    peaks = search(a, b, options)
+    clusters = cluster(peaks, a, b, options)
+    images, frames_a, frames_b = prepare(a, b, options.seed)
+    return peaks, clusters, link(peaks, clusters, images, (frames_a, frames_b), options)
+
+
+def warnings(peaks: Peaks, clusters: tuple[Clusters, Clusters], concepts: int | None) -> list[str]:
+    """Sentences about results that are too thin to rely on.
+
+    Args:
+        peaks, clusters: the result.
+        concepts: words to be found, when it is known how many there are; else ``EXPECTED_CONCEPTS``.
+    """
+    if not len(peaks):
+        return ["no peaks: the model sees nothing in common between captions of one image"]
+    found = []
+    wanted = concepts or EXPECTED_CONCEPTS
+    if len(peaks) < FEW_PEAKS * wanted:
+        found.append(
+            f"few peaks: {len(peaks)} are enough for about {len(peaks) // FEW_PEAKS} words ({FEW_PEAKS} each), not for "
+            f"{wanted}; more captioned images help"
+        )
+    if not all(map(len, clusters)):
+        found.append("no cluster is large enough to keep in one of the languages, so there is nothing to link")
+    return found

@@ -1,0 +1,76 @@
+"""Links: which cluster of one language goes with which of the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from vgspeech.lexicon.clusters import Clusters
+
+Array = np.ndarray[Any, np.dtype[Any]]
+LinkScore = Literal["dice", "cosine", "product"]
+
+
+@dataclass
+class Links:
+    """Linked clusters, best first.
+
+    Attributes:
+        a, b: (L,) int64 cluster ids of the two languages.
+        scores, cosine, dice: (L,) float64; ``scores`` is the one that links were chosen by.
+        n_ab: (L,) int64 peaks that join the two clusters.
+    """
+
+    a: Array
+    b: Array
+    scores: Array
+    cosine: Array
+    dice: Array
+    n_ab: Array
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+
+def co_occurrence(clusters_a: Clusters, clusters_b: Clusters) -> Array:
+    """(Ka, Kb) int64 peaks whose two sides lie in the two clusters."""
+    both = (clusters_a.labels >= 0) & (clusters_b.labels >= 0)
+    shape = (len(clusters_a), len(clusters_b))
+    cells = clusters_a.labels[both] * shape[1] + clusters_b.labels[both]
+    return np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def link_clusters(clusters_a: Clusters, clusters_b: Clusters, by: LinkScore = "dice") -> Links:
+    """Pairs of clusters that are each other's best ("competitive linking"), sorted by score, then count, then ids.
+
+    Args:
+        clusters_a, clusters_b: of the two languages, over the same peaks.
+        by: ``cosine`` of the centroids (Azuh, Harwath & Glass 2019), ``dice`` = 2 N / (n_a + n_b) of the peaks that
+            they share, or their ``product``.
+    """
+    counts = co_occurrence(clusters_a, clusters_b)
+    # counts.size == 0: no peaks at all leave centroids without a dimension
+    cosine = clusters_a.centroids @ clusters_b.centroids.T if counts.size else np.zeros(counts.shape)
+    cosine = cosine.astype(np.float64)
+    dice = 2.0 * counts / (clusters_a.sizes[:, None] + clusters_b.sizes)
+    scores = {"dice": dice, "cosine": cosine, "product": cosine * dice}[by]
+    a, b = _mutual_best(scores, counts)
+    order = np.lexsort((b, a, -counts[a, b], -scores[a, b]))
+    a, b = a[order], b[order]
+    return Links(a, b, scores[a, b], cosine[a, b], dice[a, b], counts[a, b])
+
+
+def _mutual_best(scores: Array, counts: Array) -> tuple[Array, Array]:
+    """Cells that are first in their row and in their column, by (score, count, lowest ids); scores above 0 only."""
+    if not scores.size:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    order = np.lexsort((-counts.ravel(), -scores.ravel()))  # stable: lowest ids first among equals
+    rank = np.empty(scores.size, np.int64)
+    rank[order] = np.arange(scores.size)
+    rank = rank.reshape(scores.shape)
+    best_b, best_a = rank.argmin(1), rank.argmin(0)
+    a = np.flatnonzero(best_a[best_b] == np.arange(len(best_b)))
+    a = a[scores[a, best_b[a]] > 0]
+    return a, best_b[a]

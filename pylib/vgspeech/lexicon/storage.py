@@ -1,0 +1,154 @@
+"""Peaks, clusters and the lexicon on disk.
+
+A job of the peak search writes ``peaks.JOB.tsv`` and one archive a language, ``<language>.JOB.ark``; clustering joins
+them in the order of utterances, so that the joined files do not depend on the number of jobs::
+
+    peaks.tsv               one row a peak: image, utterances, times in seconds, score, clusters ("-": too small)
+    peaks_<language>.ark    key "utterance-a+utterance-b", a (peaks x D) matrix: rows in the order of peaks.tsv
+    clusters_<language>.tsv, centroids_<language>.ark    key: cluster number
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vgspeech.archive import ArchiveReader, ArchiveWriter
+from vgspeech.errors import DataError
+from vgspeech.files import atomic_write, read_json, write_json
+from vgspeech.lexicon.captions import TIME_DECIMALS
+from vgspeech.lexicon.clusters import DROPPED, Clusters
+from vgspeech.lexicon.peaks import Peaks, concatenate
+from vgspeech.tables import parse_number, read_tsv
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_FOUND = ("image", "utt_a", "utt_b", "t_a", "start_a", "end_a", "t_b", "start_b", "end_b", "score")
+PEAKS_HEADER = (*_FOUND, "cluster_a", "cluster_b")
+CLUSTERS_HEADER = ("cluster", "size", "spread", "images", "speakers")
+
+
+def write_tsv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a tab-separated table under a header line, whole or not at all."""
+    with atomic_write(path) as stream:
+        stream.write("\t".join(header) + "\n")
+        stream.writelines("\t".join(map(str, row)) + "\n" for row in rows)
+
+
+def write_job(folder: Path, job: int, peaks: Peaks, languages: tuple[str, str], settings: dict[str, Any]) -> None:
+    """Write what one job found; the table comes last, so that it stands for the whole.
+
+    Args:
+        folder: of all jobs.
+        job: its number.
+        peaks: what it found.
+        languages: tags of language a and b.
+        settings: how it searched, the same for all jobs.
+    """
+    for language, vectors in zip(languages, (peaks.vectors_a, peaks.vectors_b), strict=True):
+        _write_vectors(folder / f"{language}.{job}", peaks, vectors)
+    write_json(folder / f"search.{job}.json", {"pairs": peaks.n_pairs, "settings": settings})
+    write_tsv(folder / f"peaks.{job}.tsv", _FOUND, _peak_rows(peaks))
+
+
+def read_jobs(folder: Path, num_jobs: int, languages: tuple[str, str]) -> tuple[Peaks, dict[str, Any]]:
+    """Join the peaks of all jobs.
+
+    Returns:
+        (peaks, the settings that all jobs share)
+
+    Raises:
+        DataError: a job's result is missing, or jobs searched with different settings.
+    """
+    parts, settings = [], []
+    for job in range(1, num_jobs + 1):
+        table = folder / f"peaks.{job}.tsv"
+        if not table.exists():
+            raise DataError(f"the peaks of job {job} of {num_jobs} are missing", where=str(table), hint="see its log")
+        search = read_json(folder / f"search.{job}.json")
+        settings.append(search["settings"])
+        if settings[-1] != settings[0]:
+            raise DataError(f"job {job} and job 1 searched with different settings", where=str(folder))
+        parts.append(_read(table, _FOUND, [folder / f"{language}.{job}.scp" for language in languages])[0])
+        parts[-1].n_pairs = search["pairs"]
+    return concatenate(parts), settings[0]
+
+
+def write_peaks(folder: Path, peaks: Peaks, clusters: tuple[Clusters, Clusters], languages: tuple[str, str]) -> None:
+    """Write clustered peaks and both languages' clusters."""
+    for language, vectors, side in zip(languages, (peaks.vectors_a, peaks.vectors_b), clusters, strict=True):
+        _write_vectors(folder / f"peaks_{language}", peaks, vectors)
+        stem = folder / f"centroids_{language}"
+        with ArchiveWriter(stem.with_name(f"{stem.name}.ark"), stem.with_name(f"{stem.name}.scp")) as archive:
+            for cluster in sorted(range(len(side)), key=str):  # scp files are in C order
+                archive.write(str(cluster), side.centroids[cluster])
+        rows = zip(
+            range(len(side)), side.sizes, (f"{x:.4f}" for x in side.spread), side.images, side.speakers, strict=True
+        )
+        write_tsv(folder / f"clusters_{language}.tsv", CLUSTERS_HEADER, rows)
+    names = [["-" if label == DROPPED else label for label in side.labels] for side in clusters]
+    peak_rows = ((*row, a, b) for row, a, b in zip(_peak_rows(peaks), *names, strict=True))
+    write_tsv(folder / "peaks.tsv", PEAKS_HEADER, peak_rows)
+
+
+def read_peaks(folder: Path, languages: tuple[str, str]) -> tuple[Peaks, tuple[Clusters, Clusters]]:
+    """Read what `write_peaks` wrote (``n_pairs`` is not in it)."""
+    vectors = [folder / f"peaks_{language}.scp" for language in languages]
+    peaks, labels = _read(folder / "peaks.tsv", PEAKS_HEADER, vectors)
+    a, b = (_read_clusters(folder, language, labels[:, i]) for i, language in enumerate(languages))
+    return peaks, (a, b)
+
+
+def _read_clusters(folder: Path, language: str, labels: Array) -> Clusters:
+    path = folder / f"clusters_{language}.tsv"
+    rows = [
+        [parse_number(x, f"{path}:{line}", "cell") for x in cells] for line, cells in read_tsv(path, CLUSTERS_HEADER)
+    ]
+    table = np.array(rows).reshape(-1, len(CLUSTERS_HEADER))
+    centroids = ArchiveReader(folder / f"centroids_{language}.scp")
+    stacked = np.stack([centroids[str(k)] for k in range(len(table))]) if len(table) else np.zeros((0, 0), np.float32)
+    _, sizes, spread, images, speakers = table.T
+    whole = (column.astype(np.int64) for column in (images, speakers))
+    return Clusters(labels, stacked, sizes.astype(np.int64), spread, *whole)
+
+
+def _peak_rows(peaks: Peaks) -> Iterator[tuple[object, ...]]:
+    times = np.concatenate([peaks.times_a, peaks.times_b], axis=1)
+    for i in range(len(peaks)):
+        seconds = (f"{time:.{TIME_DECIMALS}f}" for time in times[i])
+        # 9 digits give a float32 back exactly
+        yield (peaks.image[i], peaks.utt_a[i], peaks.utt_b[i], *seconds, f"{peaks.scores[i]:.9g}")
+
+
+def _pair_runs(peaks: Peaks) -> Iterator[tuple[str, list[int]]]:
+    """Key of every caption pair with peaks and its rows."""
+    pairs = groupby(range(len(peaks)), key=lambda i: (peaks.utt_a[i], peaks.utt_b[i]))
+    return (("+".join(pair), list(rows)) for pair, rows in pairs)
+
+
+def _write_vectors(stem: Path, peaks: Peaks, vectors: Array) -> None:
+    with ArchiveWriter(stem.with_name(f"{stem.name}.ark"), stem.with_name(f"{stem.name}.scp")) as archive:
+        for key, rows in sorted(_pair_runs(peaks)):
+            archive.write(key, vectors[rows])
+
+
+def _read(table: Path, header: Sequence[str], scps: Sequence[Path]) -> tuple[Peaks, Array]:
+    """Peaks with their vectors, and (N, extra columns) cluster labels."""
+    image, utt_a, utt_b = ids = [], [], []  # type: tuple[list[str], list[str], list[str]]
+    numbers, labels = [], []
+    for line, cells in read_tsv(table, header):
+        for column, cell in zip(ids, cells[:3], strict=True):
+            column.append(cell)
+        numbers.append([parse_number(cell, f"{table}:{line}", "cell") for cell in cells[3 : len(_FOUND)]])
+        labels.append([DROPPED if cell == "-" else int(cell) for cell in cells[len(_FOUND) :]])
+    values = np.array(numbers).reshape(-1, 7)
+    peaks = Peaks(image, utt_a, utt_b, values[:, :3], values[:, 3:6], values[:, 6].astype(np.float32))
+    if len(peaks):
+        readers = [ArchiveReader(scp) for scp in scps]
+        keys = [key for key, _ in _pair_runs(peaks)]
+        peaks.vectors_a, peaks.vectors_b = (np.concatenate([reader[key] for key in keys]) for reader in readers)
+    return peaks, np.array(labels, np.int64).reshape(len(peaks), len(header) - len(_FOUND))

@@ -1,0 +1,17 @@
+"""Audio encoders, image encoders, vector quantisers, and the grounding model that joins them."""
+
+from vgspeech.models.grounding import AudioInfo, GroundingModel, build_model, load_model, save_weights
+from vgspeech.models.masked import FrameMask, Frames, MaskedBatchNorm
+from vgspeech.models.released import load_released_state
+
+__all__ = [
+    "AudioInfo",
+    "FrameMask",
+    "Frames",
+    "GroundingModel",
+    "MaskedBatchNorm",
+    "build_model",
+    "load_model",
+    "load_released_state",
+    "save_weights",
+]

@@ -1,0 +1,87 @@
+"""Is a model configuration possible? Every refusal names key, value and remedy."""
+
+from __future__ import annotations
+
+import re
+
+from vgspeech.config import ExperimentConfig
+from vgspeech.errors import ConfigError
+
+_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z")
+
+
+def check_model_config(config: ExperimentConfig) -> None:
+    """Refuse settings that no network can be built from.
+
+    Raises:
+        ConfigError: the first impossible setting.
+    """
+    _check_languages(config.languages)
+    _positive("embedding_dim", config.embedding_dim)
+    _positive("image.image_size", config.image.image_size)
+    if config.loss.scale <= 0:
+        raise ConfigError(f"loss.scale is {config.loss.scale}", hint="give a factor above 0, for example 14")
+    if config.image.type == "small":
+        _positive("image.stem_width", config.image.stem_width)
+        _positive("image.widths", *config.image.widths)
+        if not config.image.widths:
+            raise ConfigError("image.widths is empty", hint="give the channels of each stage: [32, 64, 128]")
+    if config.audio.type == "davenet":
+        if config.audio.quantizers:
+            raise ConfigError(
+                f"audio.quantizers is {list(config.audio.quantizers)} but audio.type is davenet, which has none",
+                hint="use audio.type: resdavenet, or leave quantizers out",
+            )
+        return
+    _check_resdavenet(config)
+
+
+def _check_languages(languages: tuple[str, ...]) -> None:
+    if not languages:
+        raise ConfigError("languages is empty", hint="name at least one, for example [en]")
+    if len(set(languages)) < len(languages):
+        raise ConfigError(f"languages names one twice: {list(languages)}", hint="name each language once")
+    for tag in languages:
+        if not _TAG.match(tag) or tag == "image":
+            raise ConfigError(f"languages: '{tag}' is no language tag", hint="use BCP-47 or ISO 639-3: en, hi")
+
+
+def _check_resdavenet(config: ExperimentConfig) -> None:
+    audio = config.audio
+    if not audio.widths:
+        raise ConfigError("audio.widths is empty", hint="give the channels of each stage: [256, 256, 512, 1024]")
+    if len(audio.widths) != len(audio.blocks):
+        raise ConfigError(
+            f"audio.widths has {len(audio.widths)} stages and audio.blocks {len(audio.blocks)}",
+            hint="give both lists the same length",
+        )
+    _positive("audio.widths", *audio.widths)
+    _positive("audio.blocks", *audio.blocks)
+    _positive("audio.stem_width", audio.stem_width)
+    _positive("audio.stem_stride", audio.stem_stride)
+    _positive("audio.codebook_size", audio.codebook_size)
+    for key in ("stem_kernel", "kernel"):
+        value = getattr(audio, key)
+        if value < 1 or value % 2 == 0:
+            raise ConfigError(f"audio.{key} is {value}", hint="give an odd number, so that frames stay centred")
+    if not audio.projection and audio.widths[-1] != config.embedding_dim:
+        raise ConfigError(
+            f"audio.widths ends in {audio.widths[-1]} but embedding_dim is {config.embedding_dim}",
+            hint="make them equal or set audio.projection: true",
+        )
+    last = len(audio.widths) + 1
+    if list(audio.quantizers) != sorted({q for q in audio.quantizers if 1 <= q <= last}):
+        raise ConfigError(
+            f"audio.quantizers is {list(audio.quantizers)}",
+            hint=f"give ascending positions from 1 to {last}, each once",
+        )
+    if not 0 <= audio.jitter < 0.5:
+        raise ConfigError(f"audio.jitter is {audio.jitter}", hint="give a chance from 0 to below 0.5")
+    if not 0 <= audio.codebook_decay < 1:
+        raise ConfigError(f"audio.codebook_decay is {audio.codebook_decay}", hint="give a number from 0 to below 1")
+
+
+def _positive(key: str, *values: int) -> None:
+    for value in values:
+        if value < 1:
+            raise ConfigError(f"{key} holds {value}", hint="give whole numbers of at least 1")

@@ -1,0 +1,175 @@
+"""The grounding model: one image encoder, one audio encoder for each language, one embedding space."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from vgspeech.config import ExperimentConfig, FrontEndConfig, load_config
+from vgspeech.errors import DataError
+from vgspeech.files import atomic_write
+from vgspeech.models.check import check_model_config
+from vgspeech.models.davenet import Davenet
+from vgspeech.models.encoder import AudioEncoder
+from vgspeech.models.image import build_image_encoder
+from vgspeech.models.masked import Frames
+from vgspeech.models.quantizer import VectorQuantizer
+from vgspeech.models.resdavenet import ResDavenet
+
+_LARGEST_SCALE = 100.0
+
+
+class AudioInfo(NamedTuple):
+    """Time of the output frames: frame t is centred at ``frame_offset_s + t * frame_shift_s`` seconds."""
+
+    frame_shift_s: float
+    frame_offset_s: float
+
+
+class GroundingModel(nn.Module):
+    """Encoders of images and of speech in ``config.languages``, built by :func:`build_model`."""
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        super().__init__()
+        self.config = config
+        bins = front_end_of(config).num_mel_bins
+        encoder = Davenet if config.audio.type == "davenet" else ResDavenet
+        self.audio = nn.ModuleDict(
+            {lang: encoder(config.audio, bins, config.embedding_dim, config.compat) for lang in config.languages}
+        )
+        self.image = build_image_encoder(config.image, config.embedding_dim)
+        learned = config.loss.type == "infonce" and config.loss.learn_scale
+        self.log_scale = nn.Parameter(torch.tensor(math.log(config.loss.scale)), requires_grad=learned)
+
+    def encode_audio(self, lang: str, feats: Tensor, lengths: Tensor) -> Frames:
+        """Captions of one language to frames of the embedding space.
+
+        Args:
+            lang: one of ``config.languages``.
+            feats: (B, T, F) normalised features; what lies beyond a caption's length has no influence.
+            lengths: (B,) valid frames, at least 1; best kept on the CPU.
+
+        Returns:
+            Values (B, T', D), zero beyond the returned lengths: ceil(length / stride) frames.
+        """
+        frames: Frames = self.audio_encoder(lang)(feats, lengths)
+        return frames
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) ImageNet-normalised images to grids (B, H', W', D)."""
+        grids: Tensor = self.image(images)
+        return grids
+
+    def audio_layers(self, lang: str, feats: Tensor, lengths: Tensor) -> dict[str, Frames]:
+        """Intermediate outputs of an audio encoder by name, and its codes where quantised."""
+        return self.audio_encoder(lang).layers(feats, lengths)
+
+    def audio_encoder(self, lang: str) -> AudioEncoder:
+        """The encoder of a language.
+
+        Raises:
+            DataError: the model has none.
+        """
+        if lang not in self.audio:
+            raise DataError(f"the model has no language '{lang}'", hint=f"it has: {', '.join(self.config.languages)}")
+        return cast(AudioEncoder, self.audio[lang])
+
+    def audio_info(self, lang: str) -> AudioInfo:
+        """Shift and centre of a language's output frames in seconds.
+
+        Every layer is centred, so output frame t stands at the centre of feature frame t * stride.
+        """
+        front_end = front_end_of(self.config)
+        shift = front_end.frame_shift_ms / 1000
+        return AudioInfo(self.audio_encoder(lang).stride * shift, _first_centre_s(front_end))
+
+    def scale(self) -> Tensor:
+        """Factor on the similarities in InfoNCE: a scalar with gradient when learned, at most 100."""
+        return self.log_scale.exp().clamp_max(_LARGEST_SCALE)
+
+    def quantizers(self) -> dict[str, VectorQuantizer]:
+        """All codebooks as ``<lang>/quant<position>``."""
+        return {
+            f"{lang}/quant{position}": quantizer
+            for lang in self.config.languages
+            for position, quantizer in self.audio_encoder(lang).quantizers.items()
+        }
+
+    def take_commitment_loss(self) -> Tensor | None:
+        """Sum of the commitment losses since the last call, to be added to the objective; None without quantisers."""
+        losses = []
+        for encoder in map(self.audio_encoder, self.config.languages):
+            if encoder.commitment_loss is not None:
+                losses.append(encoder.commitment_loss)
+                encoder.commitment_loss = None
+        return torch.stack(losses).sum() if losses else None
+
+    def update_codebooks(self) -> None:
+        """Move all codebooks once; call after each optimiser step."""
+        for quantizer in self.quantizers().values():
+            quantizer.update()
+
+
+def front_end_of(config: ExperimentConfig) -> FrontEndConfig:
+    """Settings of the features that the model reads: those of the data once known, else the defaults of that name."""
+    if config.front_end_settings is not None:
+        return config.front_end_settings
+    return FrontEndConfig(name=config.front_end, type="davenet" if config.front_end == "davenet" else "fbank")
+
+
+def _first_centre_s(front_end: FrontEndConfig) -> float:
+    """Centre of the first feature frame in seconds.
+
+    davenet: frames are centred on multiples of the shift. Kaldi: the first window starts at 0 when edges are snipped,
+    else it is centred on half a shift.
+    """
+    if front_end.type == "davenet":
+        return 0.0
+    width = front_end.frame_length_ms if front_end.snip_edges else front_end.frame_shift_ms
+    return width / 2000
+
+
+def build_model(config: ExperimentConfig) -> GroundingModel:
+    """A model with fresh weights, in channels-last memory.
+
+    Raises:
+        ConfigError: impossible settings, or a missing file of backbone weights.
+    """
+    check_model_config(config)
+    model = GroundingModel(config)
+    return model.to(memory_format=torch.channels_last)
+
+
+def save_weights(model: GroundingModel, path: str | Path) -> None:
+    """Write the model's state dict, whole or not at all."""
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    with atomic_write(path, "wb") as stream:
+        torch.save(state, stream)
+
+
+def load_model(model_dir: str | Path, device: str | torch.device = "cpu") -> GroundingModel:
+    """The trained model of a model directory (``config.yaml`` and ``best.pt``), in evaluation mode.
+
+    Raises:
+        DataError: a file is missing, damaged, or not of this configuration.
+    """
+    model_dir = Path(model_dir)
+    for name in ("config.yaml", "best.pt"):
+        if not (model_dir / name).is_file():
+            raise DataError("no trained model here", where=str(model_dir / name), hint="run the recipe's stage 4 first")
+    config = load_config(ExperimentConfig, model_dir / "config.yaml")
+    # Trained weights replace those of the backbone file, which need not exist any more.
+    model = build_model(replace(config, image=replace(config.image, weights="none")))
+    model.config = config
+    try:
+        state = torch.load(model_dir / "best.pt", map_location="cpu", weights_only=True)
+        model.load_state_dict(state)
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"weights cannot be loaded: {first}", where=str(model_dir / "best.pt")) from error
+    return model.to(device).eval()

@@ -1,0 +1,104 @@
+"""Image encoders: a backbone without its pooling and classifier, then a convolution to the embedding.
+
+Input: (B, 3, H, W) images normalised by the ImageNet mean and deviation. Output: a grid (B, H', W', D) of cells.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+
+from vgspeech.config import ImageEncoderConfig
+from vgspeech.errors import ConfigError
+from vgspeech.models.masked import MaskedBatchNorm
+
+
+class ImageEncoder(nn.Module):
+    """A backbone (B, 3, H, W) -> (B, C, H', W') and an embedding convolution C -> D; no activation on top."""
+
+    def __init__(self, backbone: nn.Module, embedder: nn.Conv2d) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.embedder = embedder
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, H', W', D)."""
+        if images.device.type == "cpu" or images.is_cuda:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return self.embedder(self.backbone(images)).permute(0, 2, 3, 1)
+
+
+class _ResNet(nn.Module):
+    """torchvision's ResNet up to its last stage, with our batch normalisation; parameter names are torchvision's."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        build = getattr(torchvision.models, name)
+        net = build(weights=None, norm_layer=MaskedBatchNorm)
+        self.width = net.fc.in_features
+        for part in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"):
+            self.add_module(part, getattr(net, part))
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = images
+        for part in self.children():
+            x = part(x)
+        return x
+
+
+class _SmallNet(nn.Module):
+    """A strided 3x3 convolution and one strided basic residual block a stage: 128 pixels become 8 x 8 cells."""
+
+    def __init__(self, stem: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.width = widths[-1]
+        self.conv1 = nn.Conv2d(3, stem, 3, 2, 1, bias=False)
+        self.bn1 = MaskedBatchNorm(stem)
+        blocks = []
+        for inputs, outputs in zip((stem, *widths), widths, strict=False):
+            shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, 2, bias=False), MaskedBatchNorm(outputs))
+            blocks.append(BasicBlock(inputs, outputs, 2, shortcut, norm_layer=MaskedBatchNorm))
+        self.blocks = nn.Sequential(*blocks)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        output: Tensor = self.blocks(self.bn1(self.conv1(images), relu=True))
+        return output
+
+
+def build_image_encoder(config: ImageEncoderConfig, embedding_dim: int) -> ImageEncoder:
+    """The encoder a config describes, its backbone filled from ``config.weights`` unless that is ``none``.
+
+    Raises:
+        ConfigError: the weights file is missing or is not of this backbone.
+    """
+    if config.type == "vgg16":
+        # The last of the 31 feature layers is the max pooling that DAVEnet leaves out.
+        backbone: nn.Module = torchvision.models.vgg16(weights=None).features[:-1]
+        embedder = nn.Conv2d(512, embedding_dim, 3, padding=1)
+    else:
+        net = _SmallNet(config.stem_width, config.widths) if config.type == "small" else _ResNet(config.type)
+        backbone, embedder = net, nn.Conv2d(net.width, embedding_dim, 1)
+    if config.weights != "none":
+        _load_backbone(backbone, config)
+    return ImageEncoder(backbone, embedder)
+
+
+def _load_backbone(backbone: nn.Module, config: ImageEncoderConfig) -> None:
+    """Fill a backbone from a state dict in torchvision's layout (the classifier is left out)."""
+    remedy = f"fetch them with: local/fetch_weights.sh {config.type}"
+    if not Path(config.weights).is_file():
+        raise ConfigError(f"image.weights: no such file: {config.weights}", hint=remedy)
+    state = torch.load(config.weights, map_location="cpu", weights_only=True)
+    prefix = "features." if config.type == "vgg16" else ""
+    wanted = {key: state[prefix + key] for key in backbone.state_dict() if prefix + key in state}
+    absent = [key for key in backbone.state_dict() if key not in wanted and not key.endswith("num_batches_tracked")]
+    if absent:
+        raise ConfigError(f"image.weights: {config.weights} lacks {absent[0]} of {config.type}", hint=remedy)
+    backbone.load_state_dict(wanted, strict=False)

@@ -1,0 +1,135 @@
+"""Pictures of matchmaps and sounds: arrays in, arrays or image bytes out.
+
+Pictures hold no words: a font that lacks a script, or that cannot join its letters, would print wrong text. The report
+sets the words beside the pictures, where the browser shapes them.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from vgspeech.localize.boxes import View
+from vgspeech.localize.captions import PicturedCaption
+
+PAPER = (232, 232, 228)
+"""Colour of the veil over the parts of a picture that a word does not light up (in report/script.js too)."""
+ACCENT = "#b4532a"
+VEIL = 0.86
+"""Opacity of the veil where a word lights up nothing."""
+
+
+def view_of(pixels: np.ndarray, view: View, side: int) -> np.ndarray:
+    """A square part of an image, resized for display.
+
+    Args:
+        pixels: the original image, uint8 (H, W, 3).
+        view: which part, in its pixels.
+        side: length of the result's sides in pixels.
+
+    Returns:
+        uint8 (side, side, 3).
+    """
+    box = (view.x0, view.y0, view.x1, view.y1)
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize((side, side), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0))
+
+
+def heat(values: np.ndarray, scale: float, side: int) -> np.ndarray:
+    """A grid of scores as a smooth picture: negative scores are 0, ``scale`` and above are 1.
+
+    Args:
+        values: scores (H, W).
+        scale: the score shown as 1; when it is not positive everything is 0.
+        side: length of the result's sides in pixels.
+
+    Returns:
+        float32 (side, side) in [0, 1].
+    """
+    shown = np.clip(values / scale, 0, 1) if scale > 0 else np.zeros_like(values)
+    smooth = Image.fromarray(shown.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
+    return np.clip(np.asarray(smooth), 0, 1)
+
+
+def veil(lit: np.ndarray) -> np.ndarray:
+    """The pale overlay that leaves visible what is lit: uint8 RGBA (H, W, 4) from values (H, W) in [0, 1]."""
+    rgba = np.empty((*lit.shape, 4), np.uint8)
+    rgba[..., :3] = PAPER
+    rgba[..., 3] = np.round(255 * VEIL * (1 - lit))
+    return rgba
+
+
+def spectrogram(features: np.ndarray) -> np.ndarray:
+    """Log-mel features as a grey picture, dark where there is energy, low frequencies at the bottom.
+
+    Args:
+        features: (T, bins).
+
+    Returns:
+        uint8 (bins, T).
+    """
+    low, high = np.percentile(features, [5, 99.5])
+    shade = np.clip((features - low) / max(high - low, 1e-6), 0, 1) ** 1.3
+    return np.round(255 * (1 - 0.9 * shade)).astype(np.uint8).T[::-1]
+
+
+def encode_image(pixels: np.ndarray, kind: Literal["jpeg", "png"]) -> bytes:
+    """Image file bytes of a uint8 array (H, W), (H, W, 3) or (H, W, 4)."""
+    stream = io.BytesIO()
+    image = Image.fromarray(pixels)
+    if kind == "jpeg":
+        image.save(stream, "JPEG", quality=85)
+    else:
+        image.save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def picture_of_caption(caption: PicturedCaption, scene: np.ndarray, sound: np.ndarray) -> bytes:
+    """One caption as a picture: the scene, what each of its words lights up, and the sound with the activation curve.
+
+    Args:
+        caption: what to show.
+        scene: what the model sees of its image, uint8 (S, S, 3).
+        sound: its spectrogram, uint8 (bins, T).
+
+    Returns:
+        PNG bytes.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = [np.ones(scene.shape[:2], np.float32)]
+    panels += [heat(span.grid, caption.scale, len(scene)) for span in caption.spans]
+    columns = min(8, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(columns * 1.5, rows * 1.5 + 1.2), dpi=110)
+    FigureCanvasAgg(figure)
+    layout = figure.add_gridspec(
+        rows + 1, columns, height_ratios=[*[1.5] * rows, 1.2], hspace=0.06, wspace=0.05,
+        left=0.005, right=0.995, top=0.995, bottom=0.01,
+    )  # fmt: skip
+    for i, lit in enumerate(panels):
+        axes = figure.add_subplot(layout[i // columns, i % columns])
+        axes.imshow(scene)
+        axes.imshow(veil(lit))
+        axes.set_axis_off()
+    _draw_sound(figure.add_subplot(layout[rows, :]), caption, sound)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
+
+
+def _draw_sound(axes: Any, caption: PicturedCaption, sound: np.ndarray) -> None:
+    """The spectrogram, marks where spans start and end, and the best cell's score over time."""
+    axes.imshow(sound, cmap="gray", vmin=0, vmax=255, aspect="auto", extent=(0, caption.duration_s, 0, 1), alpha=0.5)
+    for span in caption.spans:
+        axes.plot([span.start_s, span.end_s], [0.03, 0.03], color=ACCENT, linewidth=3, solid_capstyle="butt")
+        axes.axvline(span.start_s, color="white", linewidth=0.8)
+    curve = np.clip(caption.matchmap.max(axis=(1, 2)), 0, None)
+    height = 0.08 + 0.86 * curve / max(float(curve.max()), 1e-9)
+    axes.plot(caption.times.centres(len(curve)), height, color=ACCENT, linewidth=1.6)
+    axes.set(xlim=(0, caption.duration_s), ylim=(0, 1))
+    axes.set_axis_off()

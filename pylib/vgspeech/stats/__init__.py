@@ -1,0 +1,1 @@
+"""Statistics that evaluations share: ranks, intervals, durations, clusterings, segmentations."""

@@ -1,0 +1,126 @@
+"""K-means for large sets of vectors: seeded, chunked, the same result on every run."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_CHUNK = 16384
+"""Vectors whose distances to all centroids are held at once."""
+_SEEDING_SAMPLE = 50
+"""Vectors per centroid that k-means++ looks at; more change the start, not the quality."""
+_MAX_ITERATIONS = 60
+
+
+class KMeans(NamedTuple):
+    """A clustering.
+
+    Attributes:
+        centroids: (K, D) float32; of unit length when spherical.
+        labels: (N,) int64, the centroid of every vector.
+        objective: what was minimised, mean over vectors: 1 - cosine (spherical) or squared distance.
+    """
+
+    centroids: Array
+    labels: Array
+    objective: float
+
+
+def unit_rows(vectors: Array) -> Array:
+    """Rows scaled to length 1; rows of zeros stay zero."""
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+
+
+def kmeans(vectors: Array, k: int, seed: int, restarts: int = 1, spherical: bool = False) -> KMeans:
+    """Lloyd's algorithm from k-means++ starts; the best of ``restarts`` by the objective.
+
+    Args:
+        vectors: (N, D) float32. For ``spherical`` they are of unit length.
+        k: clusters; at most N are used.
+        seed: of the starts. The result depends on the order of the vectors.
+        restarts: independent starts.
+        spherical: cosine instead of Euclidean distance (Dhillon & Modha 2001): centroids are of unit length.
+
+    Raises:
+        ValueError: no vectors, or ``k`` below 1.
+    """
+    if not len(vectors) or k < 1:
+        raise ValueError(f"k-means of {len(vectors)} vectors into {k} clusters")
+    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+    random = np.random.default_rng(seed)
+    runs = [_lloyd(vectors, _plus_plus(vectors, min(k, len(vectors)), random), spherical) for _ in range(restarts)]
+    return min(runs, key=lambda run: run.objective)
+
+
+def assign(vectors: Array, centroids: Array, spherical: bool = False) -> tuple[Array, Array]:
+    """The nearest centroid of every vector, the first among equals.
+
+    Returns:
+        (labels (N,) int64, distances (N,) float32): 1 - cosine when ``spherical``, else the squared distance.
+    """
+    offset = None if spherical else 0.5 * np.einsum("kd,kd->k", centroids, centroids)
+    labels = np.empty(len(vectors), dtype=np.int64)
+    distances = np.empty(len(vectors), dtype=np.float32)
+    for start in range(0, len(vectors), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        scores = vectors[chunk] @ centroids.T
+        if offset is not None:
+            scores -= offset
+        best = scores.argmax(1)
+        labels[chunk] = best
+        top = scores[np.arange(len(best)), best]
+        if offset is None:
+            distances[chunk] = 1 - top
+        else:
+            squares = np.einsum("nd,nd->n", vectors[chunk], vectors[chunk])
+            distances[chunk] = np.maximum(squares - 2 * top, 0)
+    return labels, distances
+
+
+def _plus_plus(vectors: Array, k: int, random: np.random.Generator) -> Array:
+    """Starting centroids by k-means++ (Arthur & Vassilvitskii 2007), on a sample of the vectors."""
+    if len(vectors) > _SEEDING_SAMPLE * k:
+        vectors = vectors[np.sort(random.choice(len(vectors), _SEEDING_SAMPLE * k, replace=False))]
+    squares = np.einsum("nd,nd->n", vectors, vectors)
+    chosen = [int(random.integers(len(vectors)))]
+    nearest = np.full(len(vectors), np.inf, dtype=np.float32)
+    while len(chosen) < k:
+        last = chosen[-1]
+        nearest = np.minimum(nearest, np.maximum(squares + squares[last] - 2 * (vectors @ vectors[last]), 0))
+        nearest[chosen] = 0
+        cumulated = np.cumsum(nearest, dtype=np.float64)
+        if cumulated[-1] <= 0:  # fewer distinct vectors than clusters
+            break
+        chosen.append(int(np.searchsorted(cumulated, random.random() * cumulated[-1], side="right")))
+    return vectors[chosen].copy()
+
+
+def _lloyd(vectors: Array, centroids: Array, spherical: bool) -> KMeans:
+    """Alternate assignment and means until nothing changes; an empty cluster moves to the worst-placed vector."""
+    labels, distances = assign(vectors, centroids, spherical)
+    for _ in range(_MAX_ITERATIONS):
+        centroids = _means(vectors, labels, distances, len(centroids), spherical)
+        previous = labels
+        labels, distances = assign(vectors, centroids, spherical)
+        if np.array_equal(labels, previous):
+            break
+    return KMeans(centroids, labels, float(distances.mean(dtype=np.float64)))
+
+
+def _means(vectors: Array, labels: Array, distances: Array, k: int, spherical: bool) -> Array:
+    """(K, D) means of the clusters' members."""
+    order = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels, minlength=k)
+    used = np.flatnonzero(counts)
+    starts = np.concatenate([[0], np.cumsum(counts[used])])
+    means = np.empty((k, vectors.shape[1]), dtype=np.float32)
+    for i, cluster in enumerate(used):
+        means[cluster] = vectors[order[starts[i] : starts[i + 1]]].mean(0, dtype=np.float64)
+    empty = np.flatnonzero(counts == 0)
+    if len(empty):
+        means[empty] = vectors[np.argsort(-distances, kind="stable")[: len(empty)]]
+    return unit_rows(means) if spherical else means

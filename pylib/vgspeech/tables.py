@@ -1,0 +1,179 @@
+"""Text tables: the one form of all small files on disk, read strictly and written whole.
+
+A table is UTF-8 text, one ``key value`` a line, sorted in C order with unique keys and a final newline. Keys are ids:
+they contain no blank and no ``/``. A file that breaks a rule is refused with file and line; nothing is repaired.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from vgspeech.errors import DataError
+from vgspeech.files import atomic_write
+
+StrPath = str | os.PathLike[str]
+
+_BAD_IN_ID = re.compile(r"[\s/\x00]")
+
+
+def read_lines(path: StrPath) -> list[str]:
+    """Lines of a text file that keeps the rules of all tables: UTF-8, no byte order mark, ``\\n`` at every line's end.
+
+    Raises:
+        DataError: a rule is broken; names file and line.
+    """
+    try:
+        raw = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise DataError("no such file", where=str(path), hint="run the stage that writes it") from error
+    if raw.startswith(b"\xef\xbb\xbf"):
+        raise bad_line(path, 1, "starts with a byte order mark", "save the file as UTF-8 without BOM")
+    if b"\r" in raw:
+        line = raw.count(b"\n", 0, raw.index(b"\r")) + 1
+        raise bad_line(
+            path, line, "has a carriage return (a Windows line end)", f"convert it: sed -i 's/\\r//g' {path}"
+        )
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise bad_line(path, raw.count(b"\n", 0, error.start) + 1, "is not UTF-8 text") from error
+    if text and not text.endswith("\n"):
+        raise bad_line(path, text.count("\n") + 1, "the last line has no newline at its end (was the file cut off?)")
+    return text.split("\n")[:-1]
+
+
+def read_table(path: StrPath, *, allow_empty: bool = False) -> dict[str, str]:
+    """Read a ``key value`` table; the value is everything behind the first blank.
+
+    Args:
+        path: the table.
+        allow_empty: accept keys without a value (an empty transcript).
+
+    Raises:
+        DataError: a rule of tables is broken (see the module's text); names file and line.
+    """
+    table: dict[str, str] = {}
+    previous = ""
+    for number, line in enumerate(read_lines(path), start=1):
+        key, _, value = line.partition(" ")
+        if "\t" in key:
+            key, _, value = line.partition("\t")
+        if not key:
+            raise bad_line(path, number, "is empty" if not line else "starts with a blank")
+        if not value and not allow_empty:
+            raise bad_line(path, number, f"'{key}' has no value")
+        if value != value.strip():
+            raise bad_line(path, number, f"the value of '{key}' starts or ends with a blank")
+        if key <= previous:
+            _refuse_order(path, number, key, previous)
+        if _BAD_IN_ID.search(key):
+            check_id(key, f"{path}:{number}")
+        table[key] = value
+        previous = key
+    return table
+
+
+def _refuse_order(path: StrPath, number: int, key: str, previous: str) -> None:
+    if key == previous:
+        raise bad_line(path, number, f"'{key}' appears twice")
+    hint = f"sort it in C order: LC_ALL=C sort -o {path} {path}"
+    raise bad_line(path, number, f"'{key}' comes after '{previous}': the file is not sorted in C order", hint)
+
+
+def check_id(name: str, where: str) -> None:
+    """Refuse an id (of an utterance, speaker, recording or image) with a blank or ``/`` in it.
+
+    Raises:
+        DataError: says where and what.
+    """
+    if not name or _BAD_IN_ID.search(name):
+        raise DataError(f"id '{name}' is empty or contains a blank or '/'", where=where)
+
+
+def write_table(path: StrPath, table: Mapping[str, str]) -> None:
+    """Write a table, sorted in C order, whole or not at all.
+
+    Raises:
+        DataError: an id or value could not be read back (blank or ``/`` in an id, line end in a value).
+    """
+    for key, value in table.items():
+        check_id(key, str(path))
+        if value != value.strip() or "\n" in value or "\r" in value:
+            raise DataError(f"the value of '{key}' has a line end in it or a blank at its end", where=str(path))
+    with atomic_write(path) as stream:
+        stream.writelines(f"{key} {table[key]}".rstrip(" ") + "\n" for key in sorted(table))
+
+
+def bad_line(path: StrPath, line: int, what: str, hint: str | None = None) -> DataError:
+    """The error for one line of a file (counted from 1)."""
+    return DataError(what, where=f"{path}:{line}", hint=hint)
+
+
+def parse_number(text: str, where: str, what: str) -> float:
+    """``text`` as a finite number.
+
+    Raises:
+        DataError: it is not one; the message calls it ``what``.
+    """
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise DataError(f"{what} '{text}' is not a number", where=where) from error
+    if not math.isfinite(value):
+        raise DataError(f"{what} '{text}' is not a number", where=where)
+    return value
+
+
+def format_seconds(value: float) -> str:
+    """Seconds as tables hold them: up to six decimals (finer than one sample), no trailing zeros."""
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def read_tsv(path: StrPath, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Lines of a tab-separated file under its header line, as (line number, cells).
+
+    Raises:
+        DataError: another header, or a line with more or fewer cells.
+    """
+    lines = read_lines(path)
+    if not lines or lines[0].split("\t") != list(header):
+        raise bad_line(path, 1, f"expected the header {' '.join(header)} (separated by tabs)")
+    for number, line in enumerate(lines[1:], start=2):
+        fields = line.split("\t")
+        if len(fields) != len(header):
+            raise bad_line(path, number, f"expected {len(header)} cells separated by tabs, found {len(fields)}")
+        yield number, fields
+
+
+def write_rejected(path: StrPath, rejected: Iterable[tuple[str, str]]) -> None:
+    """Write the list of inputs that could not be used: ``id reason`` lines; an empty file says that all could."""
+    write_table(path, {name: " ".join(reason.split()) for name, reason in rejected})
+
+
+def check_rejected(rejected: StrPath, total: int, max_bad: float) -> int:
+    """Fail when more inputs than allowed were rejected.
+
+    Args:
+        rejected: the list that `write_rejected` wrote.
+        total: inputs, rejected ones included.
+        max_bad: largest fraction of rejected inputs.
+
+    Returns:
+        How many were rejected.
+
+    Raises:
+        DataError: more than ``max_bad`` of them; the message shows the first three reasons.
+    """
+    table = read_table(rejected)
+    if len(table) > max_bad * total:
+        first = "".join(f"\n    {name}: {reason}" for name, reason in list(table.items())[:3])
+        raise DataError(
+            f"{len(table)} of {total} inputs cannot be used, more than --max-bad {max_bad:g} allows:{first}",
+            where=str(rejected),
+            hint="repair or remove what the file lists, or allow more with --max-bad",
+        )
+    return len(table)

@@ -1,0 +1,68 @@
+"""Optimiser settings as closed-form functions of the step, so that a resumed run needs no scheduler state."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from vgspeech.config import TrainingConfig
+
+START_DIVISOR = 20.0
+"""onecycle starts at learning_rate / 20 ..."""
+END_DIVISOR = 2000.0
+"""... and ends at learning_rate / 2000."""
+BETA1_RANGE = (0.85, 0.95)
+"""onecycle: beta1 moves against the learning rate, lowest where the rate is highest."""
+BETA2 = 0.999
+
+
+def schedule(config: TrainingConfig, step: int, total_steps: int, steps_per_epoch: int) -> tuple[float, float]:
+    """Learning rate and beta1 (momentum) of one optimiser step.
+
+    onecycle is that of Smith and Topin (2018) with cosine arcs and two phases, as ``torch.optim.lr_scheduler.OneCycleLR``
+    computes it: up during the first ``warmup`` part of all steps, then down; beta1 mirrors it.
+
+    Args:
+        step: 0 for the first step.
+        total_steps, steps_per_epoch: of the whole training.
+    """
+    peak, (low, high) = config.learning_rate, BETA1_RANGE
+    if config.schedule == "constant":
+        return peak, 0.9
+    if config.schedule == "step":
+        return peak * config.step_factor ** (step // steps_per_epoch // config.step_epochs), 0.9
+    turn = config.warmup * total_steps - 1
+    if step <= turn:
+        part = step / turn if turn > 0 else 1.0
+        return _cosine(peak / START_DIVISOR, peak, part), _cosine(high, low, part)
+    part = (step - turn) / max(total_steps - 1 - turn, 1e-9)
+    return _cosine(peak, peak / END_DIVISOR, part), _cosine(low, high, part)
+
+
+def _cosine(start: float, end: float, part: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * part))
+
+
+def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Adam, AdamW or SGD; biases, normalisation and the similarity scale are not decayed."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9)
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=config.learning_rate, betas=(0.9, BETA2), fused=True)
+
+
+def set_schedule(optimizer: torch.optim.Optimizer, rate: float, beta1: float) -> None:
+    """Put the values of ``schedule`` into the optimiser."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+        if "betas" in group:
+            group["betas"] = (beta1, BETA2)
+        else:
+            group["momentum"] = beta1

@@ -1,0 +1,1 @@
+"""Discrete units: codes of caption frames, and how well they detect words."""

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Discover a bilingual lexicon: peaks between captions of the same images, clustered per language, linked across languages.
+#
+#   steps/discover_lexicon.sh [--nj N] <embed-dir> <data-dir> <split> <language-a> <language-b> <out-dir>
+#   e.g.: steps/discover_lexicon.sh exp/mini/eval/mini/train/embed data/mini train en hi exp/mini/lexicon/mini/en-hi
+#
+# Writes into <out-dir>: peaks.tsv, clusters_<language>.tsv, lexicon.tsv (every link and the evidence for it),
+# exemplars.tsv (where to hear and see each link) and scores.json. Word times (ctm) of the speech sets and the corpus's
+# lexicon.tsv serve scoring only, and may be absent.
+set -euo pipefail
+root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# begin options
+nj=4                # number of parallel jobs
+background=20       # images whose captions give the response to unrelated speech, which is subtracted
+num_clusters=0      # clusters of each language; 0: min(500, peaks / 40)
+min_cluster_size=8  # smaller clusters are dropped
+by=dice             # what links are chosen by: dice, cosine or product
+fdr=0.05            # false discovery rate up to which a link is significant
+lexicon=            # the true lexicon; by default lexicon.tsv of the corpus, if there is one
+evidence_split=     # a split that was not trained on, embedded beside this one, for the evidence; by default the same split
+seed=1              # of unrelated captions and clustering
+cmd=run.pl          # job runner
+# end options
+
+# shellcheck source=utils/parse_options.sh
+. "$root/utils/parse_options.sh"
+if [ $# -ne 6 ]; then
+  usage_error "expected six arguments, <embed-dir> <data-dir> <split> <language-a> <language-b> <out-dir>"
+fi
+# shellcheck source=/dev/null
+python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+embed=$1 data=$2 split=$3 a=$4 b=$5 out=$6
+speech=("$data/speech/${split}_$a" "$data/speech/${split}_$b")
+
+arguments=()
+[ -z "$lexicon" ] || arguments+=(--lexicon "$lexicon")
+if [ -n "$evidence_split" ]; then
+  arguments+=(--evidence-embed "$(dirname "$(dirname "$embed")")/$evidence_split/embed")
+  arguments+=(--evidence-speech "$data/speech/${evidence_split}_$a" "$data/speech/${evidence_split}_$b")
+fi
+
+"$root/steps/find_peaks.sh" --nj "$nj" --background "$background" --seed "$seed" --cmd "$cmd" \
+  "$embed" "${speech[@]}" "$out/jobs"
+$cmd "$out/log/cluster_peaks.log" python -m vgspeech.bin.cluster_peaks --num-jobs "$nj" \
+  --num-clusters "$num_clusters" --min-size "$min_cluster_size" --seed "$seed" "${speech[@]}" "$out/jobs" "$out"
+$cmd "$out/log/link_clusters.log" python -m vgspeech.bin.link_clusters --by "$by" --fdr "$fdr" --seed "$seed" \
+  "${arguments[@]}" "$embed" "${speech[@]}" "$out"
+mv "$out"/jobs/log/* "$out/log/"
+rm -rf "$out/jobs"
+
+if [ ! -f "$out/scores.json" ]; then
+  echo "$0: no $out/scores.json; see $out/log/link_clusters.log" >&2
+  exit 1
+fi
+grep '^warning: ' "$out/log/link_clusters.log" >&2 || true
+echo "$0: $(grep '^link_clusters: ' "$out/log/link_clusters.log" | tail -n 1 | cut -d ' ' -f 2-)"

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Write the discrete units of every caption: codes of the model's own quantiser, or of k-means over one of its layers.
+#
+#   steps/dump_codes.sh [--num-codes K] [--layer NAME] <model-dir> <data-dir> <split> <language> <out-dir>
+#   e.g.: steps/dump_codes.sh exp/mini data/mini train en exp/mini/eval/mini/train/units/en
+#
+# Writes <out-dir>/codes.scp (one vector of whole numbers a caption, standard Kaldi), codes.json (what the codes are, and
+# their times) and, for k-means, codebook.scp.
+set -euo pipefail
+root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# begin options
+layer=         # codes<n>: a quantiser; stem, stage<n>, output: k-means over it; by default the last quantiser, else output
+num_codes=128  # codes of k-means
+seed=1         # of k-means
+embed=         # embedding directory of the split; by default <model-dir>/eval/<corpus>/<split>/embed
+cmd=run.pl     # job runner
+# end options
+
+# shellcheck source=utils/parse_options.sh
+. "$root/utils/parse_options.sh"
+[ $# -eq 5 ] || usage_error "expected five arguments, <model-dir> <data-dir> <split> <language> <out-dir>"
+model=$1 data=$2 split=$3 language=$4 out=$5
+# shellcheck source=/dev/null
+python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+
+[ -n "$embed" ] || embed=$model/eval/$(basename "$data")/$split/embed
+for file in "$model/config.yaml" "$embed/embed.json"; do
+  if [ ! -f "$file" ]; then
+    echo "$0: no such file: $file" >&2
+    echo "  run the stage that makes it first (4: model, 5: embeddings)" >&2
+    exit 4
+  fi
+done
+
+mkdir -p "$out/log"
+$cmd "$out/log/dump_codes.log" python -m vgspeech.bin.dump_codes --model "$model" --embed "$embed" --data "$data" \
+  --split "$split" --language "$language" --layer "$layer" --num-codes "$num_codes" --seed "$seed" "$out"
+embedded=$(wc -l <"$embed/$language.scp")
+coded=$(wc -l <"$out/codes.scp")
+if [ "$coded" -ne "$embedded" ]; then
+  echo "$0: $coded captions have codes, $embedded are embedded; see $out/log/dump_codes.log" >&2
+  exit 1
+fi
+echo "$0: $coded captions of ${split}_$language as codes in $out"

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Search the captions that describe the same images in two languages for peaks: moments where both say something alike.
+#
+#   steps/find_peaks.sh [--nj N] <embed-dir> <speech-dir-a> <speech-dir-b> <out-dir>
+#   e.g.: steps/find_peaks.sh exp/mini/eval/mini/train/embed data/mini/speech/train_en data/mini/speech/train_hi \
+#           exp/mini/lexicon/mini/en-hi/jobs
+#
+# Writes <out-dir>/peaks.JOB.tsv and <out-dir>/<language>.JOB.ark; their union does not depend on the number of jobs.
+set -euo pipefail
+root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# begin options
+nj=4            # number of parallel jobs
+background=20   # images whose captions give the response to unrelated speech, which is subtracted
+relative=0.3    # a peak is at least this fraction of its pair's maximum
+deviations=1.0  # and this many standard deviations above the pair's mean
+per_pair=8      # at most this many peaks in a pair of captions
+seed=1          # chooses the unrelated captions
+cmd=run.pl      # job runner
+# end options
+
+# shellcheck source=utils/parse_options.sh
+. "$root/utils/parse_options.sh"
+[ $# -eq 4 ] || usage_error "expected four arguments, <embed-dir> <speech-dir-a> <speech-dir-b> <out-dir>"
+# shellcheck source=/dev/null
+python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+embed=$1 speech_a=$2 speech_b=$3 out=$4
+
+for file in "$embed/embed.json" "$speech_a/utt2image" "$speech_b/utt2image"; do
+  if [ ! -f "$file" ]; then
+    echo "$0: no such file: $file" >&2
+    echo "  run the stage that makes it first (0: speech sets, 5: embeddings)" >&2
+    exit 4
+  fi
+done
+
+mkdir -p "$out/log"
+rm -f "$out"/peaks.[0-9]*.tsv # of an earlier search, perhaps with more jobs
+$cmd JOB=1:"$nj" "$out/log/find_peaks.JOB.log" python -m vgspeech.bin.find_peaks --job JOB --num-jobs "$nj" \
+  --background "$background" --relative "$relative" --deviations "$deviations" --per-pair "$per_pair" --seed "$seed" \
+  "$embed" "$speech_a" "$speech_b" "$out"
+
+found=0
+for ((job = 1; job <= nj; job++)); do
+  table=$out/peaks.$job.tsv
+  if [ ! -f "$table" ]; then
+    echo "$0: no $table; see $out/log/find_peaks.$job.log" >&2
+    exit 1
+  fi
+  found=$((found + $(wc -l <"$table") - 1))
+done
+echo "$0: $found peaks from $nj jobs in $out"

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Retrieval scores of a split in every direction: R@1, R@5, R@10, ranks, chance, bootstrap intervals.
+#
+#   steps/score_retrieval.sh [options] <model-dir> <embed-dir> <data-dir> <split> <out-dir>
+#   e.g.: steps/score_retrieval.sh exp/mini exp/mini/eval/mini/test/embed data/mini test exp/mini/eval/mini/test/retrieval
+#
+# Writes <out-dir>/results.json and prints the table.
+set -euo pipefail
+root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# begin options
+draws=1000  # draws of the bootstrap
+seed=0      # of the bootstrap
+# end options
+
+# shellcheck source=utils/parse_options.sh
+. "$root/utils/parse_options.sh"
+[ $# -eq 5 ] || usage_error "expected five arguments, <model-dir> <embed-dir> <data-dir> <split> <out-dir>"
+model=$1 embed=$2 data=$3 split=$4 out=$5
+# shellcheck source=/dev/null
+python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+
+if [ ! -f "$embed/embed.json" ]; then
+  echo "$0: no embeddings in $embed" >&2
+  echo "  run stage 5 (embed) first" >&2
+  exit 4
+fi
+python -m vgspeech.bin.score_retrieval --draws "$draws" --seed "$seed" "$model" "$embed" "$data" "$split" "$out/results.json"

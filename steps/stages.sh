@@ -1,0 +1,191 @@
+# shellcheck shell=bash disable=SC2154  # sourced by egs/*/run.sh after utils/recipe.sh, which sets the variables used here
+# Stages 1 to 10 (and 0 of the mini corpus), the same in every recipe: one function a stage, in the order in which run.sh calls them.
+#
+# A function says what its stage reads (--in), makes (--out) and depends on (--opt, --verb), then calls one or two steps.
+# From run.sh: langs, mini_config, mini_set, fbank_config, discovery_split; the other variables are explained in utils/recipe.sh.
+
+eval_dir=$model_dir/eval/$corpus
+read -r -a language_list <<<"$langs"
+
+# Splits to evaluate: every test split or, where a release has none, the development splits.
+evaluation_splits() {
+  local found=()
+  mapfile -t found < <(find "$data/images" -mindepth 1 -maxdepth 1 -name 'test*' -printf '%f\n' 2>/dev/null | sort)
+  ((${#found[@]} > 0)) ||
+    mapfile -t found < <(find "$data/images" -mindepth 1 -maxdepth 1 -name 'dev*' -printf '%f\n' 2>/dev/null | sort)
+  printf '%s\n' "${found[@]}"
+}
+
+# 0. The mini corpus: drawn and spoken here, written as the Places corpora are released, then read as they are.
+stage_mini_data() {
+  if stage 0 data "make the mini corpus" --stamp "$data/.stages" --in "$mini_config" --opt "mini_set langs" \
+    --out "$data/speech/*/wav.scp" --out "$data/images/*/images.scp" --verb "make_mini_corpus prepare_places" \
+    --aside "$data"; then
+    local setting settings=()
+    for setting in "${mini_set[@]}"; do settings+=(--set "$setting"); done
+    "$recipe"/local/mini_data_prep.sh --nj "$nj" --cmd "$train_cmd" --langs "$langs" --corpus-config "$mini_config" \
+      "${settings[@]}" "$data"
+    stage_done
+  fi
+}
+
+# need_paths OPTION...: a corpus that is read from the user's folders needs these options, unless stage 0 is left out.
+need_paths() {
+  local name
+  [ -z "$stage" ] || ((stage == 0)) || return 0
+  for name in "$@"; do
+    [ -n "${!name}" ] || usage_error "corpus $corpus needs --${name//_/-} (only --stage 1 or later works without)"
+  done
+}
+
+# Whether the corpus lacks a split (before it is made, as in a dry run, nothing is known to be lacking).
+lacks_split() { [ -d "$data/images" ] && [ ! -d "$data/images/$1" ]; }
+
+# 1. Log-mel features of every caption.
+stage_features() {
+  if stage 1 features "log-mel features" --stamp "$data/.stages" \
+    --in "$data/speech/*/wav.scp" --maybe "$data/speech/*/segments" --in "$fbank_config" \
+    --out "$data/speech/*/feats.scp" --opt max_bad --verb make_features; then
+    local set
+    for set in "$data"/speech/*; do
+      "$recipe"/steps/make_fbank.sh --nj "$nj" --cmd "$train_cmd" --max-bad "$max_bad" "$set" "$fbank_config"
+    done
+    stage_done
+  fi
+}
+
+# 2. Images: decoded once to see that they can be, shrunk where they are larger than the networks need, packed.
+stage_images() {
+  if stage 2 images "decode, shrink and pack images" --stamp "$data/.stages" \
+    --in "$data/images/*/images.scp" --out "$data/images/*/packed.scp" --opt max_bad --verb pack_images; then
+    local split
+    for split in "$data"/images/*; do
+      "$recipe"/steps/pack_images.sh --nj "$nj" --cmd "$train_cmd" --max-bad "$max_bad" "$split"
+    done
+    stage_done
+  fi
+}
+
+# 3. What is in the corpus: durations, speakers, captions an image, on a short page.
+stage_statistics() {
+  if stage 3 statistics "corpus statistics" --stamp "$data/.stages" \
+    --in "$data/speech/*/feats.scp" --in "$data/images/*/packed.scp" --out "$data/stats/stats.json" --verb compute_stats; then
+    "$recipe"/steps/compute_stats.sh "$data"
+    stage_done
+  fi
+}
+
+# 4. One audio encoder for each language and one image encoder, trained so that what is shown and what is said agree.
+stage_train() {
+  if [ -v "option_given[model]" ]; then
+    log "stage 4 train: skipped, --model $model_dir is used as it is"
+  elif stage 4 train "train the grounding model" --stamp "$model_dir/.stages" \
+    --in "$train_config" --in "$data/speech/train*/feats.scp" --in "$data/speech/train*/utt2image" \
+    --in "$data/images/train*/packed.scp" --out "$model_dir/best.pt" --opt "set seed" --verb train --aside "$model_dir"; then
+    local override overrides=()
+    for override in "${set[@]}"; do overrides+=(--set "$override"); done
+    "$recipe"/steps/train.sh --ngpu "$ngpu" --cmd "$cuda_cmd" --seed "$seed" "${overrides[@]}" "$train_config" "$data" "$model_dir"
+    stage_done
+  fi
+}
+
+# 5. Every caption's frames and every image's cells in the shared space: the evaluation splits, and for stages 8 and 9 the
+#    captions of the training split.
+stage_embed() {
+  if stage 5 embed "embed captions and images" --stamp "$eval_dir/.stages" \
+    --in "$model_dir/best.pt" --in "$data/speech/*/feats.scp" --in "$data/images/*/packed.scp" \
+    --out "$eval_dir/*/embed/embed.json" --opt discovery_split --verb embed; then
+    local split
+    for split in $(evaluation_splits); do
+      "$recipe"/steps/embed.sh --nj "$nj" --cmd "$train_cmd" "$model_dir" "$data" "$split" "$eval_dir/$split/embed"
+    done
+    if ! lacks_split "$discovery_split"; then
+      "$recipe"/steps/embed.sh --nj "$nj" --cmd "$train_cmd" "$model_dir" "$data" "$discovery_split" "$eval_dir/$discovery_split/embed"
+    fi
+    stage_done
+  fi
+}
+
+# 6. Retrieval in every direction; where the truth is known, what simple baselines reach beside it.
+stage_retrieval() {
+  if stage 6 retrieval "retrieval scores" --stamp "$eval_dir/.stages" \
+    --in "$model_dir/best.pt" --in "$eval_dir/*/embed/embed.json" --in "$data/speech/*/utt2image" \
+    --out "$eval_dir/*/retrieval/results.json" --verb "score_retrieval score_baselines"; then
+    local split out
+    for split in $(evaluation_splits); do
+      out=$eval_dir/$split/retrieval
+      "$recipe"/steps/score_retrieval.sh "$model_dir" "$eval_dir/$split/embed" "$data" "$split" "$out"
+      if [ -f "$data/lexicon.tsv" ]; then
+        "$recipe"/steps/embed.sh --nj "$nj" --cmd "$train_cmd" --untrained true "$model_dir" "$data" "$split" "$out/untrained"
+        "$recipe"/steps/score_baselines.sh --untrained-embed "$out/untrained" "$eval_dir/$split/embed" "$data" "$split" "$out"
+      fi
+    done
+    stage_done
+  fi
+}
+
+# 7. Matchmaps: what in the image each part of a caption lights up.
+stage_matchmaps() {
+  if stage 7 matchmaps "matchmap pictures" --stamp "$eval_dir/.stages" \
+    --in "$model_dir/best.pt" --in "$eval_dir/*/embed/embed.json" --out "$eval_dir/*/matchmaps" \
+    --verb "plot_matchmaps score_localisation"; then
+    local split
+    for split in $(evaluation_splits); do
+      "$recipe"/steps/plot_matchmaps.sh "$model_dir" "$eval_dir/$split/embed" "$data" "$split" "$eval_dir/$split/matchmaps"
+    done
+    stage_done
+  fi
+}
+
+# 8. Units: each frame of a caption as a code, and each code as a detector of words.
+stage_units() {
+  if lacks_split "$discovery_split"; then
+    log "stage 8 units: skipped, the corpus has no split $discovery_split"
+  elif stage 8 units "codes and word detectors" --stamp "$eval_dir/.stages" \
+    --in "$model_dir/best.pt" --in "$eval_dir/$discovery_split/embed/embed.json" --maybe "$data/speech/*/ctm" \
+    --out "$eval_dir/$discovery_split/units/*/codes.scp" --opt discovery_split --verb "dump_codes score_word_detectors"; then
+    local lang
+    for lang in "${language_list[@]}"; do
+      "$recipe"/steps/dump_codes.sh --cmd "$train_cmd" "$model_dir" "$data" "$discovery_split" "$lang" \
+        "$eval_dir/$discovery_split/units/$lang"
+      if [ -f "$data/speech/${discovery_split}_$lang/ctm" ]; then
+        "$recipe"/steps/score_word_detectors.sh "$data/speech/${discovery_split}_$lang" "$eval_dir/$discovery_split/units/$lang"
+      fi
+    done
+    stage_done
+  fi
+}
+
+# 9. The lexicon: where two captions of one image agree, clustered in each language, clusters linked across languages.
+stage_lexicon() {
+  if ((${#language_list[@]} < 2)); then
+    log "stage 9 lexicon: skipped, it needs two languages and this model has one ($langs)"
+  elif lacks_split "$discovery_split"; then
+    log "stage 9 lexicon: skipped, the corpus has no split $discovery_split"
+  elif stage 9 lexicon "bilingual lexicon" --stamp "$model_dir/lexicon/$corpus/.stages" \
+    --in "$model_dir/best.pt" --in "$eval_dir/$discovery_split/embed/embed.json" --maybe "$data/lexicon.tsv" \
+    --out "$model_dir/lexicon/$corpus/*/lexicon.tsv" --opt "seed discovery_split" \
+    --verb "find_peaks cluster_peaks link_clusters"; then
+    local a b
+    for a in "${!language_list[@]}"; do
+      for ((b = a + 1; b < ${#language_list[@]}; b++)); do
+        "$recipe"/steps/discover_lexicon.sh --nj "$nj" --cmd "$train_cmd" --seed "$seed" \
+          "$eval_dir/$discovery_split/embed" "$data" "$discovery_split" "${language_list[a]}" "${language_list[b]}" \
+          "$model_dir/lexicon/$corpus/${language_list[a]}-${language_list[b]}"
+      done
+    done
+    stage_done
+  fi
+}
+
+# 10. One page: curves, retrieval, matchmaps, units and the picture dictionary.
+stage_report() {
+  if stage 10 report "report" --stamp "$model_dir/report/.stages" \
+    --in "$model_dir/metrics.jsonl" --in "$eval_dir/*/retrieval/results.json" --maybe "$eval_dir/*/matchmaps/localisation.json" \
+    --maybe "$eval_dir/*/units/*/scores.json" --maybe "$model_dir/lexicon/$corpus/*/scores.json" \
+    --maybe "$model_dir/lexicon/$corpus/*/lexicon.tsv" --out "$model_dir/report/index.html" --opt no_audio --verb make_report; then
+    "$recipe"/steps/make_report.sh --no-audio "$no_audio" "$model_dir" "$data" "$model_dir/report"
+    log "open $work/$model_dir/report/index.html in a browser"
+    stage_done
+  fi
+}

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Train a grounding model, or go on with a training that was stopped; a finished one says so.
+#
+#   steps/train.sh [options] <config> <data-dir> <model-dir>
+#   e.g.: steps/train.sh --ngpu 1 --set training.epochs=40 conf/mini.yaml data/mini exp/mini
+#
+# Reads the train and dev splits of <data-dir> (features of stage 1, packed images of stage 2) and writes
+# <model-dir>/config.yaml (resolved), training.json, metrics.jsonl (a line an epoch), train.log, checkpoints/ and best.pt.
+set -euo pipefail
+root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# begin options
+ngpu=0                  # GPUs: 0 trains on the processor, N > 1 starts N processes
+num_threads=            # processor threads of each process (default: as at the first start, else all)
+cmd=run.pl              # job runner
+seed=                   # random seed (default: the configuration's)
+set=()                  # a.b=c, changes one entry of the configuration; may be repeated
+train_split=train       # split to train on
+dev_split=dev           # split that chooses best.pt; none takes the last epoch
+shuffle_captions=false  # control: pair captions with random images, independently in each language
+force=false             # train afresh; the old model directory is renamed to <model-dir>.old
+# end options
+
+# shellcheck source=utils/parse_options.sh
+. "$root/utils/parse_options.sh"
+[ $# -eq 3 ] || usage_error "expected three arguments, <config> <data-dir> <model-dir>"
+config=$1 data=$2 model=$3
+# shellcheck source=/dev/null
+python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+
+[ -f "$config" ] || usage_error "no such file: $config"
+for folder in "$data/speech" "$data/images/$train_split"; do
+  if [ ! -d "$folder" ]; then
+    echo "$0: no such folder: $folder" >&2
+    echo "  prepare the data first (stages 0 to 2)" >&2
+    exit 4
+  fi
+done
+if [ "$dev_split" != none ] && [ ! -d "$data/images/$dev_split" ]; then
+  echo "$0: $data has no split $dev_split: best.pt will be the last epoch"
+  dev_split=none
+fi
+if [ "$force" = true ] && [ -e "$model" ]; then
+  old=$model.old number=1
+  while [ -e "$old" ]; do
+    number=$((number + 1)) old=$model.old$number
+  done
+  mv "$model" "$old"
+  echo "$0: moved $model to $old"
+fi
+
+arguments=(--config "$config" --data "$data" --out "$model" --ngpu "$ngpu" --train-split "$train_split" --dev-split "$dev_split")
+[ -z "$seed" ] || arguments+=(--seed "$seed")
+[ -z "$num_threads" ] || arguments+=(--num-threads "$num_threads")
+[ "$shuffle_captions" = false ] || arguments+=(--shuffle-captions)
+for override in "${set[@]}"; do arguments+=(--set "$override"); done
+
+resources=()
+[ "$ngpu" -eq 0 ] || resources+=(--gpu "$ngpu")
+resources+=(--num-threads "${num_threads:-$(getconf _NPROCESSORS_ONLN)}")
+launcher=(python)
+if [ "$ngpu" -gt 1 ]; then
+  launcher=(python -m torch.distributed.run --standalone --nproc-per-node "$ngpu")
+fi
+mkdir -p "$model/log"
+status=0
+$cmd "${resources[@]}" "$model/log/train.log" "${launcher[@]}" -m vgspeech.bin.train "${arguments[@]}" || status=$?
+if [ "$status" -eq 1 ] && [ -e "$model/checkpoints/interrupted" ]; then
+  status=85 # torchrun turns every failure of its processes into 1
+fi
+[ "$status" -eq 0 ] || exit "$status"
+if [ ! -s "$model/best.pt" ]; then
+  echo "$0: training ended without $model/best.pt, see $model/log/train.log" >&2
+  exit 1
+fi
+grep -E '^(Trained|Training)' "$model/log/train.log" | tail -n 1

@@ -1,0 +1,85 @@
+"""The small tools of utils/, and shellcheck over every shell script."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from engine_recipe import ROOT, UTILS
+
+
+def split(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([UTILS / "split_scp.sh", *arguments], cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("lines", "pieces"), [(10, 3), (7, 7), (1, 1), (1000, 8)])
+def test_split_keeps_every_line_in_order(tmp_path: Path, lines: int, pieces: int) -> None:
+    text = [f"utt{number:04} a path/{number}.wav\n" for number in range(lines)]
+    (tmp_path / "wav.scp").write_text("".join(text))
+    done = split(tmp_path, "wav.scp", str(pieces), "out put")
+    assert (done.stdout, done.stderr) == (f"{pieces}\n", "")
+    parts = [(tmp_path / "out put" / f"wav.{job}.scp").read_text() for job in range(1, pieces + 1)]
+    assert "".join(parts) == "".join(text)
+    sizes = [part.count("\n") for part in parts]
+    assert max(sizes) - min(sizes) <= 1
+    assert len(list((tmp_path / "out put").iterdir())) == pieces
+
+
+def test_split_uses_fewer_jobs_for_few_lines_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "wav.scp").write_text("a 1\nb 2\nc 3\n")
+    split(tmp_path, "wav.scp", "3", "s")
+    (tmp_path / "wav.scp").write_text("a 1\nb 2\n")
+    done = split(tmp_path, "wav.scp", "5", "s")
+    assert done.stdout == "2\n"
+    assert "has 2 lines: using 2 jobs instead of 5" in done.stderr
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["wav.1.scp", "wav.2.scp"], "no stale pieces"
+
+
+def test_split_refuses_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "cut").write_text("a 1\nb 2")
+    for arguments, status, message in (
+        (("none", "2", "s"), 4, "no such file"),
+        (("empty", "2", "s"), 4, "is empty"),
+        (("cut", "2", "s"), 4, "no end of line"),
+        (("empty", "0", "s"), 2, "whole number"),
+        (("empty",), 2, "expected <table>"),
+    ):
+        done = split(tmp_path, *arguments)
+        assert done.returncode == status
+        assert message in done.stderr
+
+
+def shell_scripts() -> list[Path]:
+    skipped = {".venv", ".git", "data", "exp"}
+    paths = [
+        path for path in ROOT.rglob("*.sh") if not skipped & set(path.relative_to(ROOT).parts) and not path.is_symlink()
+    ]
+    return sorted({path.resolve() for path in paths})
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
+def test_shellcheck_finds_nothing() -> None:
+    done = subprocess.run(
+        ["shellcheck", "-x", "-S", "style", "-P", "SCRIPTDIR", *shell_scripts()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_shellcheck_exception_has_a_reason() -> None:
+    for path in shell_scripts():
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            if "shellcheck disable=" in line or ("# shellcheck " in line and " disable=" in line):
+                assert line.count("#") > 1, f"{path}:{number}: say why, after another #"
+
+
+def test_recipes_share_their_parts() -> None:
+    for recipe in (ROOT / "egs").iterdir():
+        for name in ("steps", "utils", "local"):
+            assert (recipe / name).resolve() == ROOT / name, f"{recipe.name}/{name}"
+        assert (recipe / "cmd.sh").resolve() == ROOT / "egs" / "hindi_english" / "cmd.sh"

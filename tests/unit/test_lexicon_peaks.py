@@ -1,0 +1,124 @@
+"""Peak search: where, how high, and independent of blocks, jobs and order of languages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from lexicon_simulation import only_noise, simulate
+from vgspeech.errors import DataError
+from vgspeech.lexicon.captions import CaptionFrames, FrameClock, caption_blocks, mean_frame, pair_captions, windowed
+from vgspeech.lexicon.discover import DiscoveryOptions, search
+from vgspeech.lexicon.peaks import PeakOptions, _similarities, concatenate, pick_peaks, smooth
+
+
+def test_planted_peaks_are_found_where_they_are() -> None:
+    random = np.random.default_rng(0)
+    similarity = 0.05 * random.standard_normal((40, 50)).astype(np.float32)
+    planted = [(5, 30), (17, 8), (33, 41)]
+    for t, u in planted:
+        similarity[t - 1 : t + 2, u - 1 : u + 2] += 0.5
+        similarity[t, u] += 0.3
+    frames_a, frames_b, scores = pick_peaks(similarity, PeakOptions())
+    assert list(zip(frames_a[:, 0], frames_b[:, 0], strict=True)) == planted
+    assert (frames_a[:, 1] == frames_a[:, 0] - 1).all()
+    assert (frames_b[:, 2] == frames_b[:, 0] + 1).all()
+    assert (scores > 0.3).all()
+
+
+def test_no_peak_without_positive_evidence() -> None:
+    assert not len(pick_peaks(np.full((10, 12), -0.2, np.float32), PeakOptions())[2])
+    assert not len(pick_peaks(np.zeros((1, 1), np.float32), PeakOptions())[2])
+
+
+def test_only_the_highest_peaks_of_a_pair_are_kept() -> None:
+    similarity = np.zeros((60, 60), np.float32)
+    for k in range(12):
+        similarity[5 * k + 2, 5 * k + 2] = 1 + 0.01 * k
+    frames, _, scores = pick_peaks(similarity, PeakOptions(per_pair=3))
+    assert frames[:, 0].tolist() == [47, 52, 57]
+    assert len(scores) == 3
+
+
+def test_smoothing_keeps_a_constant_and_the_sum() -> None:
+    np.testing.assert_allclose(smooth(np.full((4, 7), 0.3, np.float32)), 0.3, rtol=1e-6)
+    delta = np.zeros((5, 5), np.float32)
+    delta[2, 2] = 16
+    assert smooth(delta)[1:4, 1:4].tolist() == [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
+
+
+def test_responses_are_means_of_best_matches_with_other_images() -> None:
+    random = np.random.default_rng(1)
+    captions_a = [
+        [random.standard_normal((t, 8)).astype(np.float32) for t in lengths] for lengths in ([5, 3], [4], [6])
+    ]
+    captions_b = [
+        [random.standard_normal((t, 8)).astype(np.float32) for t in lengths] for lengths in ([2], [7, 3], [4])
+    ]
+    similarities, response_a, response_b = _similarities(captions_a, captions_b, subtract=True)
+    for i in range(3):
+        own_a, own_b = np.concatenate(captions_a[i]), np.concatenate(captions_b[i])
+        np.testing.assert_allclose(similarities[i], own_a @ own_b.T, rtol=1e-5)
+        others_b = [x for j in range(3) if j != i for x in captions_b[j]]
+        others_a = [x for j in range(3) if j != i for x in captions_a[j]]
+        expected_a = np.mean([(own_a @ x.T).max(1) for x in others_b], axis=0)
+        expected_b = np.mean([(own_b @ x.T).max(1) for x in others_a], axis=0)
+        np.testing.assert_allclose(response_a[i], expected_a, rtol=1e-5)
+        np.testing.assert_allclose(response_b[i], expected_b, rtol=1e-5)
+
+
+def test_blocks_depend_on_ids_and_seed_only() -> None:
+    images = pair_captions({f"a{i}": f"i{i}" for i in range(100)}, {f"b{i}": f"i{i}" for i in range(100)})
+    blocks = caption_blocks(images, 21, seed=1)
+    assert blocks == caption_blocks(images[::-1], 21, seed=1)
+    assert blocks != caption_blocks(images, 21, seed=2)
+    assert sorted(image.image for block in blocks for image in block) == [image.image for image in images]
+    assert all(len(block) >= 21 for block in blocks)
+
+
+def test_any_number_of_jobs_finds_the_same_peaks_to_the_bit() -> None:
+    data = simulate(150)
+    whole = search(data.a, data.b, DiscoveryOptions())
+    parts = concatenate([search(data.a, data.b, DiscoveryOptions(), job, 5) for job in range(1, 6)])
+    assert len(whole) > 200
+    assert (whole.image, whole.utt_a, whole.utt_b) == (parts.image, parts.utt_a, parts.utt_b)
+    for name in ("times_a", "times_b", "scores", "vectors_a", "vectors_b"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
+    assert whole.n_pairs == parts.n_pairs == 150
+
+
+def test_swapping_the_languages_gives_the_transposed_peaks() -> None:
+    data = simulate(100)
+    one, other = search(data.a, data.b, DiscoveryOptions()), search(data.b, data.a, DiscoveryOptions())
+    rows = {
+        (p[0], p[1], *t[:1], *u[:1]) for *p, t, u in zip(one.utt_a, one.utt_b, one.times_a, one.times_b, strict=True)
+    }
+    swapped = zip(other.utt_b, other.utt_a, other.times_b, other.times_a, strict=True)
+    assert rows == {(p[0], p[1], *t[:1], *u[:1]) for *p, t, u in swapped}
+
+
+def test_subtraction_removes_what_goes_with_everything() -> None:
+    noise = only_noise(100)
+    assert len(search(noise.a, noise.b, DiscoveryOptions())) < 5
+    assert len(search(noise.a, noise.b, DiscoveryOptions(peaks=PeakOptions(background=0)))) > 500
+
+
+def test_several_captions_an_image_make_all_pairs() -> None:
+    images = pair_captions({"a1": "x", "a2": "x", "a3": "y"}, {"b1": "x", "b2": "x", "b3": "y", "b4": "z"})
+    assert [(image.a, image.b) for image in images] == [(("a1", "a2"), ("b1", "b2")), (("a3",), ("b3",))]
+    with pytest.raises(DataError, match="at least two"):
+        pair_captions({"a1": "x"}, {"b1": "x"})
+
+
+def test_frames_are_centred_and_of_unit_length() -> None:
+    frames = {f"u{i}": np.random.default_rng(i).standard_normal((7, 5)).astype(np.float32) + 3 for i in range(30)}
+    mean = mean_frame(frames, seed=1)
+    np.testing.assert_allclose(mean, np.concatenate(list(frames.values())).mean(0), rtol=1e-5)
+    centred = CaptionFrames(frames, mean)["u3"]
+    np.testing.assert_allclose(np.linalg.norm(centred, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(windowed(centred), axis=1), 1, rtol=1e-5)
+    assert windowed(centred[:1]) == pytest.approx(centred[:1])
+
+
+def test_clock() -> None:
+    seconds = FrameClock(0.08, 0.0125).seconds(np.array([[10, 8, 12], [0, 0, 0]]))
+    np.testing.assert_allclose(seconds, [[0.8125, 0.6125, 1.0125], [0.0125, 0, 0.0525]])
