@@ -2,10 +2,17 @@
 # Stages 1 to 10 (and 0 of the mini corpus), the same in every recipe: one function a stage, in the order in which run.sh calls them.
 #
 # A function says what its stage reads (--in), makes (--out) and depends on (--opt, --verb), then calls one or two steps.
-# From run.sh: langs, mini_config, mini_set, fbank_config, discovery_split; the other variables are explained in utils/recipe.sh.
+# From run.sh: langs, mini_config, mini_set, front_end_config, discovery_split; the other variables are explained in utils/recipe.sh.
 
 eval_dir=$model_dir/eval/$corpus
 read -r -a language_list <<<"$langs"
+: "${mini_config:=$conf/mini_corpus.yaml}"
+
+# The model's front end decides which features are made.
+model_config=$train_config
+if [ -v "option_given[model]" ] && [ -f "$model_dir/config.yaml" ]; then model_config=$model_dir/config.yaml; fi
+front_end=$(sed -n 's/^front_end: *\([A-Za-z0-9_-]*\).*/\1/p' "$model_config")
+: "${front_end:=fbank}" "${front_end_config:=$conf/$front_end.yaml}"
 
 # Splits to evaluate: every test split or, where a release has none, the development splits.
 evaluation_splits() {
@@ -44,11 +51,11 @@ lacks_split() { [ -d "$data/images" ] && [ ! -d "$data/images/$1" ]; }
 # 1. Log-mel features of every caption.
 stage_features() {
   if stage 1 features "log-mel features" --stamp "$data/.stages" \
-    --in "$data/speech/*/wav.scp" --maybe "$data/speech/*/segments" --in "$fbank_config" \
-    --out "$data/speech/*/feats.scp" --opt max_bad --verb make_features; then
+    --in "$data/speech/*/wav.scp" --maybe "$data/speech/*/segments" --in "$front_end_config" \
+    --out "$data/speech/*/feats/$front_end.scp" --opt max_bad --verb make_features; then
     local set
     for set in "$data"/speech/*; do
-      "$recipe"/steps/make_fbank.sh --nj "$nj" --cmd "$train_cmd" --max-bad "$max_bad" "$set" "$fbank_config"
+      "$recipe"/steps/make_fbank.sh --nj "$nj" --cmd "$train_cmd" --max-bad "$max_bad" "$set" "$front_end_config"
     done
     stage_done
   fi
@@ -69,7 +76,7 @@ stage_images() {
 # 3. What is in the corpus: durations, speakers, captions an image, on a short page.
 stage_statistics() {
   if stage 3 statistics "corpus statistics" --stamp "$data/.stages" \
-    --in "$data/speech/*/feats.scp" --in "$data/images/*/packed.scp" --out "$data/stats/stats.json" --verb compute_stats; then
+    --in "$data/speech/*/feats/$front_end.scp" --in "$data/images/*/packed.scp" --out "$data/stats/stats.json" --verb compute_stats; then
     "$recipe"/steps/compute_stats.sh "$data"
     stage_done
   fi
@@ -80,7 +87,7 @@ stage_train() {
   if [ -v "option_given[model]" ]; then
     log "stage 4 train: skipped, --model $model_dir is used as it is"
   elif stage 4 train "train the grounding model" --stamp "$model_dir/.stages" \
-    --in "$train_config" --in "$data/speech/train*/feats.scp" --in "$data/speech/train*/utt2image" \
+    --in "$train_config" --in "$data/speech/train*/feats/$front_end.scp" --in "$data/speech/train*/utt2image" \
     --in "$data/images/train*/packed.scp" --out "$model_dir/best.pt" --opt "set seed" --verb train --aside "$model_dir"; then
     local override overrides=()
     for override in "${set[@]}"; do overrides+=(--set "$override"); done
@@ -93,7 +100,7 @@ stage_train() {
 #    captions of the training split.
 stage_embed() {
   if stage 5 embed "embed captions and images" --stamp "$eval_dir/.stages" \
-    --in "$model_dir/best.pt" --in "$data/speech/*/feats.scp" --in "$data/images/*/packed.scp" \
+    --in "$model_dir/best.pt" --in "$data/speech/*/feats/$front_end.scp" --in "$data/images/*/packed.scp" \
     --out "$eval_dir/*/embed/embed.json" --opt discovery_split --verb embed; then
     local split
     for split in $(evaluation_splits); do
@@ -181,7 +188,9 @@ stage_lexicon() {
 # 10. One page: curves, retrieval, matchmaps, units and the picture dictionary.
 stage_report() {
   if stage 10 report "report" --stamp "$model_dir/report/.stages" \
-    --in "$model_dir/metrics.jsonl" --in "$eval_dir/*/retrieval/results.json" --maybe "$eval_dir/*/matchmaps/localisation.json" \
+    --in "$model_dir/metrics.jsonl" --in "$eval_dir/*/retrieval/results.json" --maybe "$eval_dir/*/retrieval/baselines.json" \
+    --maybe "$eval_dir/*/matchmaps/localisation.json" --maybe "$eval_dir/*/matchmaps/captions.json" \
+    --maybe "$data/speech/*/utt2share" \
     --maybe "$eval_dir/*/units/*/scores.json" --maybe "$model_dir/lexicon/$corpus/*/scores.json" \
     --maybe "$model_dir/lexicon/$corpus/*/lexicon.tsv" --out "$model_dir/report/index.html" --opt no_audio --verb make_report; then
     "$recipe"/steps/make_report.sh --no-audio "$no_audio" "$model_dir" "$data" "$model_dir/report"

@@ -12,7 +12,7 @@ root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # begin options
 ngpu=0                  # GPUs: 0 trains on the processor, N > 1 starts N processes
 num_threads=            # processor threads of each process (default: as at the first start, else all)
-cmd=run.pl              # job runner
+cmd=$root/utils/run.pl  # job runner
 seed=                   # random seed (default: the configuration's)
 set=()                  # a.b=c, changes one entry of the configuration; may be repeated
 train_split=train       # split to train on

@@ -16,16 +16,18 @@ hindi_audio=          # folder of Places Hindi (PlacesHindi100k_*.json, hindi_wa
 images=               # folder of the Places205 images
 mini_config=          # settings of the mini corpus (default: conf/mini_corpus.yaml)
 mini_set=()           # a=b, changes one setting of the mini corpus; may be repeated
-fbank_config=         # front end (default: conf/fbank.yaml)
+front_end_config=     # front end (default: conf/<front_end>.yaml, as the training configuration says)
+allow_overlap=false   # keep splits that share images
+subset=0              # images a split at most; 0 takes all
 discovery_split=train # split in which units and lexicon are looked for
 # end options
 langs="en hi"
-path_options="places_audio hindi_audio images mini_config fbank_config"
+path_options="places_audio hindi_audio images mini_config front_end_config"
 declare -A corpus_of=([places_audio]=places_hindi [hindi_audio]=places_hindi [images]=places_hindi)
 declare -A default_config=([mini]=conf/mini.yaml [places_hindi]=conf/hindi_english.yaml)
 stage_script=$root/steps/stages.sh
 . "$root/utils/recipe.sh"
-: "${mini_config:=$conf/mini_corpus.yaml}" "${fbank_config:=$conf/fbank.yaml}"
+# shellcheck source=steps/stages.sh
 . "$stage_script"
 
 # 0. The corpus as data directories. Ids, missing files and splits that share images are checked here.
@@ -33,10 +35,10 @@ stage_script=$root/steps/stages.sh
 if [ "$corpus" = mini ]; then
   stage_mini_data
 elif stage 0 data "read Places Audio English and Hindi" --stamp "$data/.stages" \
-  --in "$places_audio/metadata/*.json" --in "$hindi_audio/*.json" --opt "images max_bad" \
+  --in "$places_audio/metadata/*.json" --in "$hindi_audio/*.json" --opt "images max_bad allow_overlap subset" \
   --out "$data/speech/*/wav.scp" --out "$data/images/*/images.scp" --verb prepare_places; then
-  "$recipe"/local/places_hindi_data_prep.sh --nj "$nj" --max-bad "$max_bad" --hindi-audio "$hindi_audio" \
-    --places-audio "$places_audio" --images "$images" "$data"
+  "$recipe"/local/places_hindi_data_prep.sh --nj "$nj" --max-bad "$max_bad" --allow-overlap "$allow_overlap" --subset "$subset" \
+    --hindi-audio "$hindi_audio" --places-audio "$places_audio" --images "$images" "$data"
   stage_done
 fi
 

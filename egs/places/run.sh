@@ -15,16 +15,18 @@ places_audio=         # folder of Places Audio English (metadata/, wavs/)
 images=               # folder of the Places205 images
 mini_config=          # settings of the mini corpus (default: conf/mini_corpus.yaml)
 mini_set=()           # a=b, changes one setting of the mini corpus; may be repeated
-fbank_config=         # front end (default: conf/fbank.yaml)
+front_end_config=     # front end (default: conf/<front_end>.yaml, as the training configuration says)
+allow_overlap=false   # keep splits that share images
+subset=0              # images a split at most; 0 takes all
 discovery_split=train # split in which units and lexicon are looked for
 # end options
 langs=en
-path_options="places_audio images mini_config fbank_config"
+path_options="places_audio images mini_config front_end_config"
 declare -A corpus_of=([places_audio]=places [images]=places)
 declare -A default_config=([mini]=conf/mini.yaml [places]=conf/places.yaml)
 stage_script=$root/steps/stages.sh
 . "$root/utils/recipe.sh"
-: "${mini_config:=$conf/mini_corpus.yaml}" "${fbank_config:=$conf/fbank.yaml}"
+# shellcheck source=steps/stages.sh
 . "$stage_script"
 
 # 0. The corpus as data directories. Ids, missing files and splits that share images are checked here.
@@ -32,9 +34,10 @@ stage_script=$root/steps/stages.sh
 if [ "$corpus" = mini ]; then
   stage_mini_data
 elif stage 0 data "read Places Audio English" --stamp "$data/.stages" \
-  --in "$places_audio/metadata/*.json" --opt "images max_bad" \
+  --in "$places_audio/metadata/*.json" --opt "images max_bad allow_overlap subset" \
   --out "$data/speech/*/wav.scp" --out "$data/images/*/images.scp" --verb prepare_places; then
-  "$recipe"/local/places_data_prep.sh --nj "$nj" --max-bad "$max_bad" --places-audio "$places_audio" --images "$images" "$data"
+  "$recipe"/local/places_data_prep.sh --nj "$nj" --max-bad "$max_bad" --allow-overlap "$allow_overlap" --subset "$subset" \
+    --places-audio "$places_audio" --images "$images" "$data"
   stage_done
 fi
 

@@ -414,12 +414,17 @@ class Lexicon:
         for concept, forms in self.concepts.items():
             for language, words in forms.items():
                 for word in words:
-                    found[language, word].add(concept)
+                    found[language, _plain_form(word)].add(concept)
         return dict(found)
 
     def concepts_of(self, language: str, word: str) -> set[str]:
-        """The concepts that a word form of a language names; empty when none."""
-        return set(self._concepts_by_word.get((language, unicodedata.normalize("NFC", word)), ()))
+        """The concepts that a word form of a language names, in any case of letters; empty when none."""
+        return set(self._concepts_by_word.get((language, _plain_form(word)), ()))
+
+
+def _plain_form(word: str) -> str:
+    """A word form as it is compared: NFC, without case (transcripts of releases are in capitals)."""
+    return unicodedata.normalize("NFC", word).casefold()
 
 
 def read_lexicon(path: StrPath) -> Lexicon:

@@ -93,8 +93,5 @@ def work_path(path: str | os.PathLike[str]) -> str:
 
     A work directory can then be moved with everything in it.
     """
-    absolute = Path(os.path.abspath(path))
-    try:
-        return absolute.relative_to(Path.cwd()).as_posix()
-    except ValueError:
-        return absolute.as_posix()
+    absolute, inside = os.path.abspath(path), os.getcwd().rstrip("/") + "/"
+    return absolute.removeprefix(inside)

@@ -80,7 +80,8 @@ def _speech(folder: Path, images: list[str], captions: int, generator: np.random
             for take in range(captions):
                 utterance = f"{image}-{take}"
                 frames = generator.normal(size=(int(generator.integers(20, 45)), BINS)).astype(np.float32)
-                frames[5:15, number % BINS] += 4.0
+                frames[5:10, number % BINS] += 6.0  # two tones name the image
+                frames[10:15, number // BINS] += 6.0
                 writer.write(utterance, frames)
                 utt2image[utterance] = image
     save_config(FRONT_END, folder / "feats/fbank.yaml")

@@ -357,7 +357,7 @@ def test_backbone_weights_come_from_a_local_file(tmp_path: Path) -> None:
     torch.save({**source.backbone.state_dict(), "fc.weight": torch.zeros(2, 2)}, path)
     filled = build_image_encoder(ImageEncoderConfig(type="resnet18", weights=str(path)), 8)
     assert torch.equal(filled.backbone.layer4[1].conv2.weight, source.backbone.layer4[1].conv2.weight)  # type: ignore
-    with pytest.raises(ConfigError, match=r"no such file(.|\n)*fetch_weights"):
+    with pytest.raises(ConfigError, match=r"no such file(.|\n)*torchvision publishes"):
         build_image_encoder(ImageEncoderConfig(type="resnet18", weights=str(tmp_path / "none.pth")), 8)
     with pytest.raises(ConfigError, match="lacks"):
         build_image_encoder(ImageEncoderConfig(type="resnet34", weights=str(path)), 8)

@@ -67,7 +67,7 @@ class Concepts:
         if key not in self._known:
             find, language = self._lexicon.concepts_of, self._languages[side]
             # Alignments are often in capitals throughout, lexicons are not.
-            self._known[key] = frozenset(find(language, word) or find(language, word.casefold()))
+            self._known[key] = frozenset(find(language, word))
         return self._known[key]
 
     def shared(self, word_a: str, word_b: str) -> frozenset[str]:

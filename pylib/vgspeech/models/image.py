@@ -92,7 +92,7 @@ def build_image_encoder(config: ImageEncoderConfig, embedding_dim: int) -> Image
 
 def _load_backbone(backbone: nn.Module, config: ImageEncoderConfig) -> None:
     """Fill a backbone from a state dict in torchvision's layout (the classifier is left out)."""
-    remedy = f"fetch them with: local/fetch_weights.sh {config.type}"
+    remedy = f"give a file of {config.type} weights as torchvision publishes them, or image.weights: none to start from scratch"
     if not Path(config.weights).is_file():
         raise ConfigError(f"image.weights: no such file: {config.weights}", hint=remedy)
     state = torch.load(config.weights, map_location="cpu", weights_only=True)
