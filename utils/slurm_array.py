@@ -27,6 +27,7 @@ from slurm_script import batch_script
 POLL_S = (0.1, 1.0)  # between looks at the result files: at first, and after a while
 ASK_S = (3.0, 15.0)  # between looks at the queue
 GRACE_S = 5.0  # for a result file to appear after its task left the queue; doubled on network file systems
+SETTLE_S = 30.0  # for Slurm to say what becomes of a task that a signal ended
 KILL_WAIT_S = 40.0  # cancelled tasks have 30 s (Slurm's KillWait) to end
 REQUEUEABLE = {"NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "REVOKED", "LOST"}
 QUIET_REASONS = {"", "None", "Priority", "Resources", "JobArrayTaskLimit", "Dependency", "BeginTime", "Prolog",
@@ -60,6 +61,7 @@ class Task:
     restarts: int = 0  # result files of fewer restarts are of a run that Slurm has requeued
     absent_since: float = 0.0  # when it was first missing in the queue
     settled_by: float = 0.0  # deadline for Slurm to say whether a task that a signal ended is requeued
+    ask_again: float = 0.0
     result: dict[str, int | str] = field(default_factory=dict)
 
 
@@ -231,7 +233,9 @@ class ArrayRun:
     def _settle(self, task: Task, status: int) -> list[Task]:
         """A signal ended the task: was it Slurm, which will run it again? Returns the task if we have to."""
         now = time.monotonic()
-        task.settled_by = task.settled_by or now + 30
+        if now < task.ask_again:
+            return []
+        task.settled_by, task.ask_again = task.settled_by or now + SETTLE_S, now + 0.5
         try:
             known = slurm_queue.ending(task.job, self._index(task))
         except Unreachable:

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from vgspeech.datadir import SpeechSet, read_lexicon
 from vgspeech.errors import run_main
 from vgspeech.files import read_json
-from vgspeech.lexicon.captions import CaptionFrames, mean_frame, pair_captions
+from vgspeech.lexicon.captions import mean_frame, pair_captions
 from vgspeech.lexicon.discover import DiscoveryOptions, link
 from vgspeech.lexicon.inputs import load_language
 from vgspeech.lexicon.storage import read_peaks
@@ -62,7 +62,7 @@ def main() -> None:
     tested = searched
     if args.evidence_embed:
         tested = [load_language(args.evidence_embed, SpeechSet.load(path)) for path in args.evidence_speech]
-    frames_a, frames_b = (CaptionFrames(side.frames, mean) for side, mean in zip(tested, means, strict=True))
+    frames_a, frames_b = (side.comparable_frames(mean) for side, mean in zip(tested, means, strict=True))
     images = pair_captions(tested[0].embedded_images(), tested[1].embedded_images())
 
     languages = (searched[0].language, searched[1].language)

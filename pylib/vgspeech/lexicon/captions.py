@@ -102,19 +102,24 @@ class FrameClock(NamedTuple):
 class CaptionFrames(Mapping[str, Array]):
     """Frame embeddings with their language's mean frame subtracted and scaled to unit length, read when asked for.
 
-    Without the subtraction a MISA model's frames all point one way; for SISA models it changes nothing visible.
+    Without the subtraction a MISA model's frames all point one way; for SISA models it changes nothing visible. Silent
+    frames are zero: they resemble nothing.
     """
 
-    def __init__(self, frames: Mapping[str, Array], mean: Array) -> None:
-        """``frames``: (T, D) float arrays by utterance id; ``mean``: (D,) of the language (``mean_frame``)."""
+    def __init__(self, frames: Mapping[str, Array], mean: Array, speech: Mapping[str, Array] | None = None) -> None:
+        """``frames``: (T, D) float arrays by utterance id; ``mean``: (D,) of the language (``mean_frame``); ``speech``:
+        (T,) bool by utterance id, false for silence."""
         self._frames = frames
         self._mean = mean
+        self._speech = speech
 
     def __getitem__(self, utt: str) -> Array:
-        """(T, D) float32, rows of unit length."""
+        """(T, D) float32, rows of unit length or zero."""
         frames = self._frames[utt].astype(np.float32, copy=False) - self._mean
         norms = np.sqrt(np.einsum("td,td->t", frames, frames))
         frames /= np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
+        if self._speech is not None:
+            frames[~self._speech[utt]] = 0.0
         return frames
 
     def __iter__(self) -> Iterator[str]:

@@ -50,6 +50,7 @@ class LanguageInput:
         frames: (T, D) frame embeddings as the encoder gives them, by utterance id.
         utt2image, utt2spk: image and speaker of every caption.
         clock: times of the frames.
+        speech: (T,) bool by utterance id, false where a frame is silence; None: not known, nothing is.
     """
 
     language: str
@@ -57,6 +58,11 @@ class LanguageInput:
     utt2image: Mapping[str, str]
     utt2spk: Mapping[str, str]
     clock: FrameClock
+    speech: Mapping[str, Array] | None = None
+
+    def comparable_frames(self, mean: Array) -> CaptionFrames:
+        """The frames ready for comparison; ``mean``: (D,) ``mean_frame`` of the language."""
+        return CaptionFrames(self.frames, mean, self.speech)
 
     def embedded_images(self) -> dict[str, str]:
         """Image of every caption that has frames."""
@@ -86,7 +92,7 @@ class FoundLexicon:
 def prepare(a: LanguageInput, b: LanguageInput, seed: int) -> tuple[list[ImageCaptions], CaptionFrames, CaptionFrames]:
     """Images with captions in both languages, and both languages' frames ready for comparison."""
     images = pair_captions(a.embedded_images(), b.embedded_images())
-    frames_a, frames_b = (CaptionFrames(side.frames, mean_frame(side.frames, seed)) for side in (a, b))
+    frames_a, frames_b = (side.comparable_frames(mean_frame(side.frames, seed)) for side in (a, b))
     return images, frames_a, frames_b
 
 

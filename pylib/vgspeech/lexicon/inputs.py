@@ -10,6 +10,7 @@ from vgspeech.errors import DataError
 from vgspeech.files import read_json
 from vgspeech.lexicon.captions import FrameClock
 from vgspeech.lexicon.discover import LanguageInput
+from vgspeech.lexicon.silence import SpeechActivity
 
 
 def language_of(speech: SpeechSet) -> str:
@@ -41,7 +42,8 @@ def load_language(embed: Path, speech: SpeechSet) -> LanguageInput:
         hint = "embedding and speech set belong to different splits or versions"
         raise DataError(f"caption '{unknown}' of {scp} is not in utt2image", where=str(speech.path), hint=hint)
     clock = FrameClock(float(settings["frame_shift_s"][language]), float(settings["frame_offset_s"][language]))
-    return LanguageInput(language, frames, speech.utt2image, speech.utt2spk, clock)
+    activity = SpeechActivity(speech.path, frames, clock) if (speech.path / "feats.scp").exists() else None
+    return LanguageInput(language, frames, speech.utt2image, speech.utt2spk, clock, activity)
 
 
 def missing_captions(side: LanguageInput) -> int:

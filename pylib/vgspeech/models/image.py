@@ -51,7 +51,12 @@ class _ResNet(nn.Module):
 
 
 class _SmallNet(nn.Module):
-    """A strided 3x3 convolution and one strided basic residual block a stage: 128 pixels become 8 x 8 cells."""
+    """A strided 3x3 convolution and one strided basic residual block a stage: 128 pixels become 8 x 8 cells.
+
+    A strided convolution with padding 1 on both sides looks half a step up and to the left of its cell, which adds up to
+    half a cell over the stages. The last stage looks half a (larger) step down and to the right instead, so that a cell's
+    receptive field is centred on the cell to half a pixel.
+    """
 
     def __init__(self, stem: int, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -62,6 +67,10 @@ class _SmallNet(nn.Module):
         for inputs, outputs in zip((stem, *widths), widths, strict=False):
             shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, 2, bias=False), MaskedBatchNorm(outputs))
             blocks.append(BasicBlock(inputs, outputs, 2, shortcut, norm_layer=MaskedBatchNorm))
+        last = blocks[-1]
+        last.conv1.padding = (0, 0)
+        last.conv1 = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), last.conv1)
+        last.downsample = nn.Sequential(nn.ZeroPad2d((-1, 0, -1, 0)), *last.downsample)
         self.blocks = nn.Sequential(*blocks)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
