@@ -28,7 +28,7 @@ POLL_S = (0.1, 1.0)  # between looks at the result files: at first, and after a 
 ASK_S = (3.0, 15.0)  # between looks at the queue
 GRACE_S = 5.0  # for a result file to appear after its task left the queue; doubled on network file systems
 SETTLE_S = 30.0  # for Slurm to say what becomes of a task that a signal ended
-KILL_WAIT_S = 40.0  # cancelled tasks have 30 s (Slurm's KillWait) to end
+KILL_WAIT_S = 30.0  # for tasks to end when they are asked to; then they are killed
 REQUEUEABLE = {"NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "REVOKED", "LOST"}
 QUIET_REASONS = {"", "None", "Priority", "Resources", "JobArrayTaskLimit", "Dependency", "BeginTime", "Prolog",
                  "Cleaning", "BeginTime,Resources"}  # fmt: skip
@@ -97,7 +97,8 @@ class ArrayRun:
         poll, ask = POLL_S[0], ASK_S[0]
         while self.tasks and not self._given_up():
             self._collect()
-            if self.tasks and time.monotonic() - asked >= (1.0 if self.signals else ask):
+            hurry = self.signals or any(task.absent_since for task in self.tasks.values())
+            if self.tasks and time.monotonic() - asked >= (1.0 if hurry else ask):
                 self._look_at_queue()
                 asked, ask = time.monotonic(), min(ask * 1.3, ASK_S[1])
             if self.tasks:
@@ -112,10 +113,14 @@ class ArrayRun:
         """Cancel the jobs, and wait for them to end; at the second signal kill them."""
         self.signals.append(number)
         self.stopped_at = self.stopped_at or time.monotonic()
-        slurm_queue.cancel(self._live_jobs(), kill=len(self.signals) > 1)
+        slurm_queue.cancel(self._live_jobs(), ask=len(self.signals) == 1)
 
     def _given_up(self) -> bool:
-        return bool(self.signals) and (len(self.signals) > 1 or time.monotonic() - self.stopped_at > KILL_WAIT_S)
+        """Whether cancelled jobs have had their time to end, or a second signal wants no waiting."""
+        if len(self.signals) == 1 and time.monotonic() - self.stopped_at > KILL_WAIT_S:
+            slurm_queue.cancel(self._live_jobs(), ask=False)
+            return True
+        return len(self.signals) > 1
 
     def _live_jobs(self) -> list[int]:
         return sorted({task.job for task in self.tasks.values() if task.job})
@@ -129,26 +134,29 @@ class ArrayRun:
             before = json.loads(self.claim.read_text())
             left = [job for job in before["jobs"] if self._active(job)]
             here = before["host"] == socket.gethostname()
-            if here and _alive(before["pid"]):
+            if left and here and _alive(before["pid"]):
                 say(f"another one, process {before['pid']}, is running {self.call.log}")
                 sys.exit(75)
             if left and not here:
                 ids = " ".join(map(str, left))
-                say(f"jobs of an earlier call on {before['host']} are still in the queue; stop them with: scancel {ids}")
+                say(
+                    f"jobs of an earlier call on {before['host']} are still in the queue; stop them with: scancel {ids}"
+                )
                 sys.exit(75)
             if left:
                 say(f"cancelling job {' '.join(map(str, left))}, which a killed earlier call left in the queue")
-                slurm_queue.cancel(left)
+                slurm_queue.cancel(left, ask=False)
                 deadline = time.monotonic() + KILL_WAIT_S
                 while time.monotonic() < deadline and any(self._active(job) for job in left):
                     time.sleep(1)
 
     @staticmethod
     def _active(job: int) -> bool:
+        """Whether a job is in the queue, or may be."""
         try:
             return bool(slurm_queue.queued(job))
         except Unreachable:
-            return False
+            return True
 
     def _write_claim(self) -> None:
         """Record the jobs for whoever comes after us, and for the guard."""
@@ -212,7 +220,9 @@ class ArrayRun:
         for entry in os.scandir(self.scratch):
             if not entry.name.startswith(prefix) or not entry.name.endswith(suffix):
                 continue
-            middle = entry.name[len(prefix) : -len(suffix)] if entry.name != self.step + suffix else str(self.call.first)
+            middle = (
+                entry.name[len(prefix) : -len(suffix)] if entry.name != self.step + suffix else str(self.call.first)
+            )
             task = self.tasks.get(int(middle)) if middle.isdigit() else None
             if task is not None and (task.result or self._read(task, entry.path)):
                 found.append(task)
@@ -240,7 +250,9 @@ class ArrayRun:
             known = slurm_queue.ending(task.job, self._index(task))
         except Unreachable:
             known = Ending("RUNNING")
-        requeued = known.restarts > int(task.result.get("restarts", 0)) or known.state.startswith(("PENDING", "REQUEUE"))
+        requeued = known.restarts > int(task.result.get("restarts", 0)) or known.state.startswith(
+            ("PENDING", "REQUEUE")
+        )
         if requeued and known.state not in REQUEUEABLE:
             task.restarts, task.result, task.settled_by = int(task.result.get("restarts", 0)) + 1, {}, 0.0
             return []
@@ -329,7 +341,9 @@ class ArrayRun:
         if not os.path.exists(log) or logged_status(log) is None:
             code, number = (0, status - 128) if status > 128 else (status, 0)
             with contextlib.suppress(OSError), open(log, "ab") as stream:
-                stream.write(closing_lines(code, number, 0, self.settings.threads, f"{known.host or 'unknown'} ({known.text})"))
+                stream.write(
+                    closing_lines(code, number, 0, self.settings.threads, f"{known.host or 'unknown'} ({known.text})")
+                )
         if not self.signals:
             advice = ADVICE.get(known.state, "")
             say(f"{self._name(task)}: {known.text}{': ' + advice if advice else ''}")
@@ -339,10 +353,14 @@ class ArrayRun:
 
     def _grace(self) -> float:
         try:
-            kind = subprocess.run(["stat", "-f", "-c", "%T", self.scratch], capture_output=True, text=True).stdout.strip()
+            kind = subprocess.run(
+                ["stat", "-f", "-c", "%T", self.scratch], capture_output=True, text=True
+            ).stdout.strip()
         except OSError:
             kind = ""
-        return GRACE_S if kind in ("tmpfs", "xfs", "btrfs", "overlayfs", "zfs") or kind.startswith("ext") else 2 * GRACE_S
+        return (
+            GRACE_S if kind in ("tmpfs", "xfs", "btrfs", "overlayfs", "zfs") or kind.startswith("ext") else 2 * GRACE_S
+        )
 
     def _index(self, task: Task) -> int:
         """The task's number for Slurm; 0 in a job that is no array."""

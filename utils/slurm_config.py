@@ -58,7 +58,9 @@ class SlurmConfig:
             return
         match = re.fullmatch(r"([A-Za-z][\w-]*)=(\S*)", words[0]) if words else None
         if match is None or kind not in ("default", "option") or (kind == "default" and len(words) > 1):
-            usage_error(f"{where}: expected 'command ...', 'default NAME=VALUE' or 'option NAME=VALUE ...', got: {line}")
+            usage_error(
+                f"{where}: expected 'command ...', 'default NAME=VALUE' or 'option NAME=VALUE ...', got: {line}"
+            )
         name, value = match[1].replace("-", "_"), match[2]
         if kind == "default":
             self.defaults[name] = value

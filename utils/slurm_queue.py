@@ -143,26 +143,46 @@ def ending(job: int, task: int) -> Ending:
     code, _, number = fields.get("ExitCode", "0:0").partition(":")
     status = int(code) or (128 + int(number) if number.isdigit() and int(number) else 0)
     return Ending(
-        fields["JobState"], status, fields.get("Reason", ""), int(fields.get("Restarts", 0)), fields.get("BatchHost", "")
+        fields["JobState"],
+        status,
+        fields.get("Reason", ""),
+        int(fields.get("Restarts", 0)),
+        fields.get("BatchHost", ""),
     )
 
 
-def cancel(jobs: list[int], *, kill: bool = False) -> None:
-    """Cancel jobs: SIGTERM to their processes and, KillWait (30 s) later, SIGKILL; at once with ``kill``."""
+def cancel(jobs: list[int], *, ask: bool) -> None:
+    """Cancel jobs.
+
+    Args:
+        ask: let those that run end by themselves: only their batch scripts get SIGTERM, which pass it on to the commands.
+            (An ordinary scancel reaches everything at once, and srun then kills a training before it can save its state.)
+    """
     if not jobs:
         return
-    try:
-        if kill:
-            _call("scancel", "--full", "--signal=KILL", *map(str, jobs))
-        _call("scancel", *map(str, jobs))
-    except (Unreachable, LookupError) as error:
-        say(f"could not cancel: {error}; by hand: scancel {' '.join(map(str, jobs))}")
+    ids = list(map(str, jobs))
+    calls = [["--state=PENDING"], ["--batch", "--signal=TERM"]] if ask else [["--full", "--signal=KILL"], []]
+    for words in calls:
+        try:
+            _call("scancel", *words, *ids)
+        except LookupError:
+            pass
+        except Unreachable as error:
+            say(f"could not cancel: {error}; by hand: scancel {' '.join(ids)}")
+            return
 
 
 class CancelGuard:
     """Cancels this process's jobs when it dies without a chance to do so itself (SIGKILL, out of memory)."""
 
-    SCRIPT = """trap '' INT TERM HUP; jobs=; while read -r line; do jobs=$line; done; [ -z "$jobs" ] || scancel $jobs"""
+    SCRIPT = """trap '' INT TERM HUP
+        jobs=
+        while read -r line; do jobs=$line; done
+        [ -n "$jobs" ] || exit
+        scancel --state=PENDING $jobs
+        scancel --batch --signal=TERM $jobs
+        sleep 30
+        scancel $jobs"""
 
     def __init__(self) -> None:
         self._shell = subprocess.Popen(

@@ -87,7 +87,12 @@ def run(command: str, log: Path) -> tuple[int, int, float]:
             descriptors = (script.fileno(),)
             arguments[-2:] = [f"/dev/fd/{script.fileno()}"]
         process = subprocess.Popen(
-            arguments, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True, pass_fds=descriptors
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            pass_fds=descriptors,
         )
     guard.add(process.pid)
     if received:  # a signal that came before there was a process to pass it on to

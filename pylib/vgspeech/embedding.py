@@ -106,7 +106,9 @@ def check_front_end(features: Path, config: ExperimentConfig) -> None:
     """
     if not features.is_file():
         hint = f"run stage 1 (features) with a front end of the name '{config.front_end}'"
-        raise DataError(f"the model reads '{config.front_end}' features, and there are none", where=str(features), hint=hint)
+        raise DataError(
+            f"the model reads '{config.front_end}' features, and there are none", where=str(features), hint=hint
+        )
     found, wanted = load_config(FrontEndConfig, features), config.front_end_settings
     if wanted is not None and found != wanted:
         pairs = ((key, getattr(wanted, key), getattr(found, key)) for key in FrontEndConfig.__dataclass_fields__)
@@ -163,7 +165,8 @@ def present_languages(config: ExperimentConfig, data: Path, split: str) -> list[
     found = [language for language in config.languages if (data / "speech" / f"{split}_{language}").is_dir()]
     if not found:
         raise DataError(
-            f"no captions of '{split}' in a language of the model ({', '.join(config.languages)})", where=str(data / "speech")
+            f"no captions of '{split}' in a language of the model ({', '.join(config.languages)})",
+            where=str(data / "speech"),
         )
     return found
 
@@ -242,7 +245,9 @@ def _pool_image(grid: Tensor) -> Tensor:
 class _Stored(Sequence[Tensor]):
     """Items of an archive by number."""
 
-    def __init__(self, reader: ArchiveReader, ids: list[str], shapes: Mapping[str, tuple[int, ...]] | None = None) -> None:
+    def __init__(
+        self, reader: ArchiveReader, ids: list[str], shapes: Mapping[str, tuple[int, ...]] | None = None
+    ) -> None:
         self._reader, self._ids, self._shapes = reader, ids, shapes
 
     def __len__(self) -> int:

@@ -214,7 +214,7 @@ def _summarise(
         n_correct = np.bincount(labels[target].numpy(), minlength=n_images)[query_labels]
         summaries[direction] = (summarise_ranks(kept), chance_summary(n_correct, len(labels[target])), kept.size)
         for values in (*(kept <= k for k in RECALL_AT), 1.0 / kept):
-            sums.append(np.bincount(query_labels, weights=values, minlength=n_images))
+            sums.append(np.bincount(query_labels, weights=values, minlength=n_images).astype(float))
             counts.append(np.bincount(query_labels, minlength=n_images).astype(float))
     used = np.stack(counts).sum(0) > 0
     drawn = resampled_ratios(np.stack(sums)[:, used], np.stack(counts)[:, used], draws=draws, seed=seed)
@@ -227,13 +227,16 @@ def _summarise(
         n_targets = len(labels[direction.split(">")[1]])
         results[direction] = RetrievalResult(n_queries, n_targets, **asdict(found), **by_chance, ci95=intervals)
     mean = {name: float(np.mean([getattr(r, name) for r in results.values()])) for name in names}
-    mean_intervals = {name: percentile_interval(drawn[:, :, j].mean(1)) for j, name in enumerate(names)} if draws else {}
+    mean_intervals = (
+        {name: percentile_interval(drawn[:, :, j].mean(1)) for j, name in enumerate(names)} if draws else {}
+    )
     return RetrievalTable(results, mean, mean_intervals)
 
 
 def format_table(table: RetrievalTable) -> str:
     """The table a person reads: percent, ranks, and what chance would give."""
-    head = f"{'direction':<14}{'R@1':>7}{'R@5':>7}{'R@10':>7}  {'95 % of R@10':<15}{'medR':>6}{'meanR':>8}{'MRR':>7}{'chance R@10':>13}"
+    head = f"{'direction':<14}{'R@1':>7}{'R@5':>7}{'R@10':>7}  {'95 % of R@10':<15}"
+    head += f"{'medR':>6}{'meanR':>8}{'MRR':>7}{'chance R@10':>13}"
     lines = [head]
     for name, r in table.directions.items():
         recalls = "".join(f"{100 * value:7.1f}" for value in (r.r1, r.r5, r.r10))

@@ -9,6 +9,7 @@ import argparse
 import time
 
 import numpy as np
+
 from vgspeech.baselines.dtw import dtw_costs, dtw_features
 
 

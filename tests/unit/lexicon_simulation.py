@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from vgspeech.datadir import Lexicon, Word
 from vgspeech.lexicon.captions import FrameClock
 from vgspeech.lexicon.discover import LanguageInput

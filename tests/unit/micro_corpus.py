@@ -32,7 +32,14 @@ def micro_config(**training: object) -> ExperimentConfig:
         languages=("en", "hi"),
         embedding_dim=16,
         audio=AudioEncoderConfig(
-            stem_width=8, stem_kernel=3, stem_stride=2, widths=(8, 12), blocks=(1, 1), kernel=3, projection=True, jitter=0.0
+            stem_width=8,
+            stem_kernel=3,
+            stem_stride=2,
+            widths=(8, 12),
+            blocks=(1, 1),
+            kernel=3,
+            projection=True,
+            jitter=0.0,
         ),
         image=ImageEncoderConfig(type="small", image_size=16, resize=16, stem_width=4, widths=(6, 8)),
         similarity=SimilarityConfig(normalise=True),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from PIL import Image
+
 from vgspeech.archive import ArchiveWriter
 from vgspeech.config import ExperimentConfig, ImageEncoderConfig, SimilarityConfig, save_config
 from vgspeech.datadir import SceneObject, Word, write_image_set, write_speech_set

@@ -12,6 +12,7 @@ import scipy.signal
 import soundfile
 import torch
 from torchaudio.compliance import kaldi
+
 from vgspeech.archive import ArchiveReader
 from vgspeech.audio import FrontEnd, frame_timing, normalise, read_wave
 from vgspeech.config import FrontEndConfig, load_config

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from planted_corpus import Planted, make_planted
 from vgspeech.baselines.colours import colour_scores, named_colours
 from vgspeech.baselines.dtw import dtw_costs, dtw_features

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import soundfile
 from PIL import Image
+
 from small_release import write_image, write_wav
 from vgspeech.corpora.headers import audio_header, image_header, read_headers
 

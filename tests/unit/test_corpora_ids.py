@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
 from vgspeech.corpora.ids import IMAGE_EXTENSIONS, image_id, image_stem, release_path, speaker_id, utterance_id
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)

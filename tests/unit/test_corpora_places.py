@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from small_release import SmallRelease, write_json, write_wav
 from vgspeech.corpora.metadata import read_metadata, record_lines
 from vgspeech.corpora.places import ENGLISH_TREE, HINDI_TREE, hindi_wav, read_english, read_hindi

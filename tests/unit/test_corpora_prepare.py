@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from small_release import SmallRelease, write_image
 from vgspeech.corpora.places import read_english, read_hindi
 from vgspeech.corpora.prepare import Settings, prepare

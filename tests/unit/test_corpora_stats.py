@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from small_release import SmallRelease
 from vgspeech.archive import ArchiveWriter
 from vgspeech.corpora.places import read_english, read_hindi

@@ -4,6 +4,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+
 from vgspeech.datadir import (
     ImageSet,
     SceneObject,

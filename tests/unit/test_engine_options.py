@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from engine_recipe import UTILS, clean_environment
 
 SCRIPT = f"""#!/usr/bin/env bash

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from engine_recipe import ROOT, UTILS, clean_environment
 
 BASE = Path(sys.base_prefix) / "bin"

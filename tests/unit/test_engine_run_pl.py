@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from engine_recipe import UTILS, clean_environment
 
 RUN = str(UTILS / "run.pl")

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from engine_recipe import ROOT, UTILS
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from torchvision import transforms
+
 from vgspeech.archive import BlobReader
 from vgspeech.datadir import ImageSet, read_table, write_image_set
 from vgspeech.errors import ConfigError, DataError

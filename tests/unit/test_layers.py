@@ -36,7 +36,11 @@ def violations(module: str, source: str, layers: dict[str, int]) -> list[str]:
 
 def test_every_module_stands_in_the_list() -> None:
     layers = read_layers((PACKAGE / "layers.txt").read_text())
-    modules = {p.stem if p.is_file() else p.name for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    modules = {
+        p.stem if p.is_file() else p.name
+        for p in PACKAGE.iterdir()
+        if p.suffix == ".py" or (p / "__init__.py").exists()
+    }
     assert modules - {"__init__"} == set(layers)
 
 

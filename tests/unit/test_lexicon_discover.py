@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from lexicon_simulation import CLOCK, Simulation, only_noise, simulate
 from vgspeech.archive import ArchiveWriter
 from vgspeech.bin import cluster_peaks, find_peaks, link_clusters

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import fisher_exact
+
 from vgspeech.lexicon.evidence import Occurrences, _upper_tail, association_p, discovery_rates
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from lexicon_simulation import only_noise, simulate
 from vgspeech.errors import DataError
 from vgspeech.lexicon.captions import CaptionFrames, FrameClock, caption_blocks, mean_frame, pair_captions, windowed

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from planted_corpus import Planted, make_planted
 from vgspeech.archive import ArchiveReader, ArchiveWriter
 from vgspeech.bin import plot_matchmaps

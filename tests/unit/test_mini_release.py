@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from vgspeech.corpora.mini import release as release_module
 from vgspeech.corpora.mini.config import SPLITS, MiniCorpusConfig
 from vgspeech.corpora.mini.release import finish_release, make_share

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from vgspeech.config import load_config
 from vgspeech.corpora.mini.captions import describe, words_of
 from vgspeech.corpora.mini.config import LANGUAGES, SPLITS, MiniCorpusConfig, check_config, random_stream

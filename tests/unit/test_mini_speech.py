@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from vgspeech.corpora.mini import speech
 from vgspeech.corpora.mini.captions import describe, words_of
 from vgspeech.corpora.mini.config import LANGUAGES, MiniCorpusConfig, random_stream

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from planted_corpus import Planted, make_planted
 from vgspeech.bin import make_report, plot_matchmaps
 from vgspeech.errors import DataError

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from micro_corpus import make_corpus, micro_config
 
+from micro_corpus import make_corpus, micro_config
 from vgspeech.config import AugmentConfig, ExperimentConfig, LossConfig, SimilarityConfig, load_config, save_config
 from vgspeech.errors import DriftError, Interrupted
 from vgspeech.models import build_model
@@ -124,7 +124,11 @@ def test_training_learns_and_is_written_down(corpus: Path, tmp_path: Path, loss:
     assert set(lines[9]["dev"]) >= {"r1", "r5", "r10", "directions"}
     resolved = load_config(ExperimentConfig, tmp_path / "config.yaml")
     assert resolved.front_end_settings is not None and resolved.front_end_settings.num_mel_bins == 8
-    assert (tmp_path / "best.pt").exists() and "24 epochs" in closing and len(list((tmp_path / "checkpoints").iterdir())) == 2
+    assert (
+        (tmp_path / "best.pt").exists()
+        and "24 epochs" in closing
+        and len(list((tmp_path / "checkpoints").iterdir())) == 2
+    )
     again = loop.train(config, corpus, tmp_path, ALONE, **seen)
     assert "finished before" in again and metrics(tmp_path) == lines
 
@@ -178,7 +182,7 @@ def test_a_killed_process_resumes_from_its_last_checkpoint(corpus: Path, tmp_pat
 def test_changes_since_the_first_start_are_refused(corpus: Path, tmp_path: Path) -> None:
     config = micro_config(epochs=1)
     loop.train(config, corpus, tmp_path, ALONE, **SPLITS)
-    with pytest.raises(DriftError, match="training.epochs: 1 -> 2"):
+    with pytest.raises(DriftError, match=r"training\.epochs: 1 -> 2"):
         loop.train(micro_config(epochs=2), corpus, tmp_path, ALONE, **SPLITS)
     torch.set_num_threads(2)
     with pytest.raises(DriftError, match="threads: 1 -> 2"):
@@ -219,7 +223,9 @@ def test_optimizer_decays_only_weight_matrices() -> None:
     for group in optimizer.param_groups:
         assert group["lr"] == 0.5 and group["betas"][0] == 0.9
         assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
-    assert sum(p.numel() for g in optimizer.param_groups for p in g["params"]) == sum(p.numel() for p in model.parameters())
+    assert sum(p.numel() for g in optimizer.param_groups for p in g["params"]) == sum(
+        p.numel() for p in model.parameters()
+    )
 
 
 def test_without_the_language_term_languages_meet_in_the_image_only(corpus: Path) -> None:
@@ -237,7 +243,9 @@ def test_process_rows_cover_everything_once() -> None:
 
 def several_steps(corpus: Path, similarity: str, processes: Processes) -> dict[str, torch.Tensor]:
     """Losses of four float64 updates, each computed from a whole batch, and the weights after them."""
-    config = dataclasses.replace(micro_config(batch_size=3), similarity=SimilarityConfig(type=similarity, normalise=True))
+    config = dataclasses.replace(
+        micro_config(batch_size=3), similarity=SimilarityConfig(type=similarity, normalise=True)
+    )
     data = load_training_set(config, corpus, "train")
     torch.manual_seed(0)
     model = build_model(config).double()
@@ -272,12 +280,15 @@ def test_several_processes_compute_what_one_does(corpus: Path, tmp_path: Path) -
     plans = plan_epoch(load_training_set(micro_config(), corpus, "train"), 3, micro_config().seed, 1)[:4]
     assert min(len(plan.rows["hi"]) for plan in plans) < count  # one batch has too few captions for all processes
     here = str(Path(__file__).parent)
-    code = f"import sys; sys.path.insert(0, {here!r}); import test_training as t; t.one_of_several({str(corpus)!r}, {str(tmp_path)!r})"
+    code = f"import sys; sys.path.insert(0, {here!r}); import test_training as t; "
+    code += f"t.one_of_several({str(corpus)!r}, {str(tmp_path)!r})"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     together = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **os.environ}
-    running = [subprocess.Popen([sys.executable, "-c", code], env={**together, "RANK": str(rank)}) for rank in range(count)]
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], env={**together, "RANK": str(rank)}) for rank in range(count)
+    ]
     assert [process.wait(timeout=120) for process in running] == [0] * count
     for similarity in ("SISA", "MISA"):
         found = weights(tmp_path / f"{similarity}.pt")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from vgspeech.archive import ArchiveReader
 from vgspeech.errors import DataError
 from vgspeech.stats.clustering import agreement, majority, purity

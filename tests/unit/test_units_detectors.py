@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from vgspeech.datadir import Word
 from vgspeech.units.detectors import (
     TABLE_HEADER,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from vgspeech.archive import ArchiveReader, ArchiveWriter
 from vgspeech.bin import dump_codes
 from vgspeech.config import AudioEncoderConfig, ExperimentConfig, FrontEndConfig, ImageEncoderConfig, save_config

@@ -44,7 +44,9 @@ def main() -> None:
     parser.add_argument("--dev-split", default="dev", help="best.pt is chosen on it; 'none' takes the last epoch")
     parser.add_argument("--out", type=Path, required=True, help="model directory")
     parser.add_argument("--shuffle-captions", action="store_true", help="control: pair captions with random images")
-    parser.add_argument("--ngpu", type=int, default=0, help="0: CPU; else one GPU for this process (torchrun starts several)")
+    parser.add_argument(
+        "--ngpu", type=int, default=0, help="0: CPU; else one GPU for this process (torchrun starts several)"
+    )
     parser.add_argument("--num-threads", type=int, help="CPU threads")
     args = parser.parse_args()
     if args.num_threads is not None and args.num_threads < 1:

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from vgspeech.errors import DataError
 
-
 PACKED_ROWS = 16
 WIDTH_STEP = 64  # feature frames
 

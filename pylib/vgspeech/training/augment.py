@@ -148,7 +148,9 @@ def warp_speech(
     position = torch.minimum(time * tempo, last.float())
     before = position.floor().long()
     after = torch.minimum(before + 1, last)
-    values = torch.lerp(frames[offsets[:, None] + before], frames[offsets[:, None] + after], (position - before)[..., None])
+    values = torch.lerp(
+        frames[offsets[:, None] + before], frames[offsets[:, None] + after], (position - before)[..., None]
+    )
     values = values @ _mel_resampling(frames.shape[1], changes)
     values *= ((time < new_lengths[:, None]) & ~_mask(time, new_lengths[:, None], changes.time_mask))[..., None]
     bins = torch.arange(frames.shape[1])

@@ -93,14 +93,12 @@ def same_experiment(old: ExperimentConfig, new: ExperimentConfig, where: str) ->
         DriftError: a setting that changes results differs from the one the training was started with.
     """
     if new.training.precision == "auto":
-        new = dataclasses.replace(
-            new, training=dataclasses.replace(new.training, precision=old.training.precision)
-        )
-    settings = [_flat(dataclasses.asdict(config)) for config in (old, new)]
-    for flat in settings:
-        for name in FREE_TO_CHANGE:
-            flat.pop(f"training.{name}", None)
-    refuse_differences(*settings, where)
+        new = dataclasses.replace(new, training=dataclasses.replace(new.training, precision=old.training.precision))
+    before, after = (_flat(dataclasses.asdict(config)) for config in (old, new))
+    for name in FREE_TO_CHANGE:
+        before.pop(f"training.{name}", None)
+        after.pop(f"training.{name}", None)
+    refuse_differences(before, after, where)
     return new
 
 

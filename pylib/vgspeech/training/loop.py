@@ -166,7 +166,10 @@ class Trainer:
             save_weights(self.model, self.out / "best.pt")
         elif self.processes.first and dev_split is not None and (last or state.epoch % settings.validate_every == 0):
             table = validate(self.model, data, dev_split)
-            line["dev"] = {**table.mean, "directions": {name: [r.r1, r.r5, r.r10] for name, r in table.directions.items()}}
+            line["dev"] = {
+                **table.mean,
+                "directions": {name: [r.r1, r.r5, r.r10] for name, r in table.directions.items()},
+            }
             if [table.mean["r10"], table.mean["r1"]] >= state.best:
                 state.best = [table.mean["r10"], table.mean["r1"]]
                 save_weights(self.model, self.out / "best.pt")

@@ -68,7 +68,9 @@ def _gather(
     counts = {language: counted_rows(len(batch.plan.rows[language]), processes.world_size) for language in spoken}
     counts[IMAGE] = counted_rows(len(batch.plan.images), processes.world_size)
     if config.similarity.type == "SISA":
-        views: dict[str, Tensor | Frames] = {IMAGE: gather_rows(pool_grid(grids), counts[IMAGE], processes)[:, None, None]}
+        views: dict[str, Tensor | Frames] = {
+            IMAGE: gather_rows(pool_grid(grids), counts[IMAGE], processes)[:, None, None]
+        }
         for language, frames in spoken.items():
             means = gather_rows(pool_frames(*frames), counts[language], processes)
             views[language] = Frames(means[:, None], torch.ones(len(means), dtype=torch.long))
