@@ -11,7 +11,7 @@ root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # begin options
 max_utterances=2000     # utterances a set at most that feature means and variances are computed from; 0 takes all
-cmd=$root/utils/run.pl  # job runner
+cmd=run.pl  # job runner
 # end options
 
 # shellcheck source=utils/parse_options.sh

@@ -11,7 +11,7 @@ root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # begin options
 nj=4             # parallel jobs, one thread each
-cmd=$root/utils/run.pl  # job runner
+cmd=run.pl  # job runner
 device=cpu       # cpu or cuda
 untrained=false  # embed with the random weights that training starts from, as a baseline
 # end options

@@ -12,7 +12,7 @@ root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # begin options
 nj=4                     # number of parallel jobs, at most one an utterance
-cmd=$root/utils/run.pl   # job runner
+cmd=run.pl   # job runner
 max_bad=0.01             # fraction of unusable recordings that is tolerated
 allow_pipes=false        # run the commands that stand in wav.scp ("sph2pipe ... |"); read them first
 # end options

@@ -11,7 +11,7 @@ root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # begin options
 nj=4                     # number of parallel jobs, at most one an image
-cmd=$root/utils/run.pl   # job runner
+cmd=run.pl   # job runner
 shorter_side=256         # images whose shorter side has more pixels are shrunk to this
 max_bad=0.01             # fraction of unusable images that is tolerated
 # end options

@@ -12,12 +12,11 @@ root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # begin options
 ngpu=0                  # GPUs: 0 trains on the processor, N > 1 starts N processes
 num_threads=            # processor threads of each process (default: as at the first start, else all)
-cmd=$root/utils/run.pl  # job runner
+cmd=run.pl  # job runner
 seed=                   # random seed (default: the configuration's)
 set=()                  # a.b=c, changes one entry of the configuration; may be repeated
 train_split=train       # split to train on
 dev_split=dev           # split that chooses best.pt; none takes the last epoch
-shuffle_captions=false  # control: pair captions with random images, independently in each language
 force=false             # train afresh; the old model directory is renamed to <model-dir>.old
 # end options
 
@@ -52,7 +51,6 @@ fi
 arguments=(--config "$config" --data "$data" --out "$model" --ngpu "$ngpu" --train-split "$train_split" --dev-split "$dev_split")
 [ -z "$seed" ] || arguments+=(--seed "$seed")
 [ -z "$num_threads" ] || arguments+=(--num-threads "$num_threads")
-[ "$shuffle_captions" = false ] || arguments+=(--shuffle-captions)
 for override in "${set[@]}"; do arguments+=(--set "$override"); done
 
 resources=()

@@ -19,8 +19,6 @@ def experiment(args: argparse.Namespace) -> ExperimentConfig:
     config = load_config(ExperimentConfig, args.config, args.set)
     if args.seed is not None:
         config = dataclasses.replace(config, seed=args.seed)
-    if args.shuffle_captions:
-        config = dataclasses.replace(config, training=dataclasses.replace(config.training, shuffle_captions=True))
     return config
 
 
@@ -43,7 +41,6 @@ def main() -> None:
     parser.add_argument("--train-split", default="train")
     parser.add_argument("--dev-split", default="dev", help="best.pt is chosen on it; 'none' takes the last epoch")
     parser.add_argument("--out", type=Path, required=True, help="model directory")
-    parser.add_argument("--shuffle-captions", action="store_true", help="control: pair captions with random images")
     parser.add_argument(
         "--ngpu", type=int, default=0, help="0: CPU; else one GPU for this process (torchrun starts several)"
     )
