@@ -17,7 +17,7 @@ langs="en hi"   # languages, "en" or "en hi"; English is the same with and witho
 corpus_config=  # settings of the corpus (YAML); without: the built-in ones, which are those of conf/mini_corpus.yaml
 set=()          # a=b, changes one of the settings, for example train_scenes=300; may be repeated
 nj=2            # number of parallel jobs
-cmd=            # job runner (default: utils/run.pl)
+cmd=run.pl      # job runner
 max_bad=0.01    # fraction of unusable captions, or images, in a set that is tolerated
 # end options
 
@@ -25,8 +25,8 @@ max_bad=0.01    # fraction of unusable captions, or images, in a set that is tol
 . "$root/utils/parse_options.sh"
 [ $# -eq 1 ] || usage_error "expected one argument, <data-dir>"
 [[ $nj =~ ^[1-9][0-9]*$ ]] || usage_error "--nj must be a whole number of at least 1, got \"$nj\""
-# shellcheck source=/dev/null
-python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+# shellcheck source=utils/step.sh
+. "$root/utils/step.sh"
 
 data=$1
 release=$data/release
@@ -35,8 +35,7 @@ settings=(--langs "$langs")
 for setting in "${set[@]}"; do settings+=(--set "$setting"); done
 
 if [ ! -f "$release/release.json" ]; then
-  # shellcheck disable=SC2086  # $cmd holds a command and its options
-  ${cmd:-"$root/utils/run.pl"} JOB=1:"$nj" "$data/log/make_mini_corpus.JOB.log" \
+  $cmd JOB=1:"$nj" "$data/log/make_mini_corpus.JOB.log" \
     python -m vgspeech.bin.make_mini_corpus "${settings[@]}" --job JOB --nj "$nj" "$release"
 fi
 python -m vgspeech.bin.make_mini_corpus "${settings[@]}" "$release"

@@ -39,8 +39,8 @@ nj=4                 # processes that read headers
 [ $# -eq 1 ] || usage_error "expected one argument, <data-dir>"
 [ -n "$places_audio" ] || usage_error "which release? give --places-audio DIR"
 [ -n "$images" ] || usage_error "where are the images? give --images DIR"
-# shellcheck source=/dev/null
-python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+# shellcheck source=utils/step.sh
+. "$root/utils/step.sh"
 
 python -m vgspeech.bin.prepare_places --english "$places_audio" --images "$images" ${truth:+--truth "$truth"} \
   --max-bad "$max_bad" --allow-overlap "$allow_overlap" --subset "$subset" --nj "$nj" "$1"

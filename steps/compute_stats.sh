@@ -10,19 +10,19 @@ set -euo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # begin options
-max_utterances=2000     # utterances a set at most that feature means and variances are computed from; 0 takes all
-cmd=run.pl  # job runner
+max_utterances=2000  # utterances a set at most that feature means and variances are computed from; 0 takes all
+cmd=run.pl           # job runner
 # end options
 
 # shellcheck source=utils/parse_options.sh
 . "$root/utils/parse_options.sh"
 [ $# -eq 1 ] || usage_error "expected one argument, <data-dir>"
-# shellcheck source=/dev/null
-python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+# shellcheck source=utils/step.sh
+. "$root/utils/step.sh"
 data=$1
 
 for folder in speech images; do
-  [ -d "$data/$folder" ] || { echo "compute_stats.sh: error: $data/$folder: no such folder; prepare the data first (stage 0)" >&2; exit 4; }
+  [ -d "$data/$folder" ] || fail 4 "no such folder: $data/$folder" "prepare the data first (stage 0)"
 done
 
 log=$data/stats/log/compute_stats.log
@@ -30,6 +30,6 @@ mkdir -p "${log%/*}"
 $cmd "$log" python -m vgspeech.bin.compute_stats --max-utterances "$max_utterances" "$data"
 
 for file in stats.json index.html; do
-  [ -s "$data/stats/$file" ] || { echo "compute_stats.sh: error: $data/stats/$file is missing; see $log" >&2; exit 1; }
+  [ -s "$data/stats/$file" ] || fail 1 "$data/stats/$file was not made, see $log"
 done
-echo "compute_stats.sh: $(grep '^statistics of ' "$log")"
+say "$(grep '^statistics of ' "$log")"

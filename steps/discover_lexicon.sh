@@ -13,7 +13,7 @@ root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # begin options
 nj=4                # number of parallel jobs
 background=20       # images whose captions give the response to unrelated speech, which is subtracted
-num_clusters=0      # clusters of each language; 0: min(500, peaks / 40)
+num_clusters=0      # clusters of each language; 0: by the number of peaks, 500 at most
 min_cluster_size=8  # smaller clusters are dropped
 by=dice             # what links are chosen by: dice, cosine or product
 fdr=0.05            # false discovery rate up to which a link is significant
@@ -28,8 +28,8 @@ cmd=run.pl          # job runner
 if [ $# -ne 6 ]; then
   usage_error "expected six arguments, <embed-dir> <data-dir> <split> <language-a> <language-b> <out-dir>"
 fi
-# shellcheck source=/dev/null
-python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+# shellcheck source=utils/step.sh
+. "$root/utils/step.sh"
 embed=$1 data=$2 split=$3 a=$4 b=$5 out=$6
 speech=("$data/speech/${split}_$a" "$data/speech/${split}_$b")
 
@@ -49,9 +49,6 @@ $cmd "$out/log/link_clusters.log" python -m vgspeech.bin.link_clusters --by "$by
 mv "$out"/jobs/log/* "$out/log/"
 rm -rf "$out/jobs"
 
-if [ ! -f "$out/scores.json" ]; then
-  echo "$0: no $out/scores.json; see $out/log/link_clusters.log" >&2
-  exit 1
-fi
+[ -f "$out/scores.json" ] || fail 1 "$out/scores.json was not made, see $out/log/link_clusters.log"
 grep '^warning: ' "$out/log/link_clusters.log" >&2 || true
-echo "$0: $(grep '^link_clusters: ' "$out/log/link_clusters.log" | tail -n 1 | cut -d ' ' -f 2-)"
+say "$(grep '^link_clusters: ' "$out/log/link_clusters.log" | tail -n 1 | cut -d ' ' -f 2-)"

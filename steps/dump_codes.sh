@@ -21,25 +21,17 @@ cmd=run.pl     # job runner
 . "$root/utils/parse_options.sh"
 [ $# -eq 5 ] || usage_error "expected five arguments, <model-dir> <data-dir> <split> <language> <out-dir>"
 model=$1 data=$2 split=$3 language=$4 out=$5
-# shellcheck source=/dev/null
-python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+# shellcheck source=utils/step.sh
+. "$root/utils/step.sh"
 
 [ -n "$embed" ] || embed=$model/eval/$(basename "$data")/$split/embed
-for file in "$model/config.yaml" "$embed/embed.json"; do
-  if [ ! -f "$file" ]; then
-    echo "$0: no such file: $file" >&2
-    echo "  run the stage that makes it first (4: model, 5: embeddings)" >&2
-    exit 4
-  fi
-done
+need_files "run the stage that makes it first (4: model, 5: embeddings)" "$model/config.yaml" "$embed/embed.json"
 
 mkdir -p "$out/log"
 $cmd "$out/log/dump_codes.log" python -m vgspeech.bin.dump_codes --model "$model" --embed "$embed" --data "$data" \
   --split "$split" --language "$language" --layer "$layer" --num-codes "$num_codes" --seed "$seed" "$out"
 embedded=$(wc -l <"$embed/$language.scp")
 coded=$(wc -l <"$out/codes.scp")
-if [ "$coded" -ne "$embedded" ]; then
-  echo "$0: $coded captions have codes, $embedded are embedded; see $out/log/dump_codes.log" >&2
-  exit 1
-fi
-echo "$0: $coded captions of ${split}_$language as codes in $out"
+[ "$coded" -eq "$embedded" ] ||
+  fail 1 "$coded captions have codes, $embedded are embedded, see $out/log/dump_codes.log"
+say "$coded captions of ${split}_$language as codes in $out"

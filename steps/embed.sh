@@ -11,7 +11,7 @@ root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # begin options
 nj=4             # parallel jobs, one thread each
-cmd=run.pl  # job runner
+cmd=run.pl       # job runner
 device=cpu       # cpu or cuda
 untrained=false  # embed with the random weights that training starts from, as a baseline
 # end options
@@ -20,25 +20,16 @@ untrained=false  # embed with the random weights that training starts from, as a
 . "$root/utils/parse_options.sh"
 [ $# -eq 4 ] || usage_error "expected four arguments, <model-dir> <data-dir> <split> <out-embed-dir>"
 model=$1 data=$2 split=$3 out=$4
-# shellcheck source=/dev/null
-python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+# shellcheck source=utils/step.sh
+. "$root/utils/step.sh"
 
-for file in "$model/config.yaml" "$model/best.pt" "$data/images/$split/packed.scp"; do
-  if [ "$untrained" = true ] && [ "$file" = "$model/best.pt" ]; then continue; fi
-  if [ ! -f "$file" ]; then
-    echo "$0: no such file: $file" >&2
-    echo "  run the stage that makes it first (2: packed images, 4: model)" >&2
-    exit 4
-  fi
-done
-
+needed=("$model/config.yaml" "$data/images/$split/packed.scp")
 arguments=(--model "$model" --data "$data" --split "$split" --out "$out")
-[ "$untrained" = false ] || arguments+=(--untrained)
-parts=$(python -m vgspeech.bin.embed --list "${arguments[@]}")
+if [ "$untrained" = true ]; then arguments+=(--untrained); else needed+=("$model/best.pt"); fi
+need_files "run the stage that makes it first (2: packed images, 4: model)" "${needed[@]}"
+
 mkdir -p "$out"
 rm -f "$out/embed.json" # written last: its presence says that the rest is whole
-for what in $parts; do
-  $cmd JOB=1:"$nj" "$out/log/embed_$what.JOB.log" python -m vgspeech.bin.embed "${arguments[@]}" \
-    --what "$what" --device "$device" --job JOB --num-jobs "$nj"
-done
+$cmd JOB=1:"$nj" "$out/log/embed.JOB.log" python -m vgspeech.bin.embed "${arguments[@]}" \
+  --device "$device" --job JOB --num-jobs "$nj"
 python -m vgspeech.bin.embed --merge "${arguments[@]}" --num-jobs "$nj"

@@ -22,17 +22,12 @@ cmd=run.pl      # job runner
 # shellcheck source=utils/parse_options.sh
 . "$root/utils/parse_options.sh"
 [ $# -eq 4 ] || usage_error "expected four arguments, <embed-dir> <speech-dir-a> <speech-dir-b> <out-dir>"
-# shellcheck source=/dev/null
-python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+# shellcheck source=utils/step.sh
+. "$root/utils/step.sh"
 embed=$1 speech_a=$2 speech_b=$3 out=$4
 
-for file in "$embed/embed.json" "$speech_a/utt2image" "$speech_b/utt2image"; do
-  if [ ! -f "$file" ]; then
-    echo "$0: no such file: $file" >&2
-    echo "  run the stage that makes it first (0: speech sets, 5: embeddings)" >&2
-    exit 4
-  fi
-done
+need_files "run the stage that makes it first (0: speech sets, 5: embeddings)" \
+  "$embed/embed.json" "$speech_a/utt2image" "$speech_b/utt2image"
 
 mkdir -p "$out/log"
 rm -f "$out"/peaks.[0-9]*.tsv # of an earlier search, perhaps with more jobs
@@ -43,10 +38,7 @@ $cmd JOB=1:"$nj" "$out/log/find_peaks.JOB.log" python -m vgspeech.bin.find_peaks
 found=0
 for ((job = 1; job <= nj; job++)); do
   table=$out/peaks.$job.tsv
-  if [ ! -f "$table" ]; then
-    echo "$0: no $table; see $out/log/find_peaks.$job.log" >&2
-    exit 1
-  fi
+  [ -f "$table" ] || fail 1 "$table was not made, see $out/log/find_peaks.$job.log"
   found=$((found + $(wc -l <"$table") - 1))
 done
-echo "$0: $found peaks from $nj jobs in $out"
+say "$found peaks from $nj jobs in $out"

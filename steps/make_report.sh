@@ -18,14 +18,10 @@ allow_pipes=false  # run the commands that wav.scp holds
 . "$root/utils/parse_options.sh"
 [ $# -eq 3 ] || usage_error "expected three arguments, <model-dir> <data-dir> <out-dir>"
 model=$1 data=$2 out=$3
-# shellcheck source=/dev/null
-python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+# shellcheck source=utils/step.sh
+. "$root/utils/step.sh"
 
-if [ ! -f "$model/config.yaml" ]; then
-  echo "$0: no such file: $model/config.yaml" >&2
-  echo "  run stage 4 (train) first" >&2
-  exit 4
-fi
+need_files "run stage 4 (train) first" "$model/config.yaml"
 arguments=()
 [ "$no_audio" = false ] || arguments+=(--no-audio)
 [ "$allow_pipes" = false ] || arguments+=(--allow-pipes)

@@ -18,14 +18,10 @@ untrained_embed=  # embeddings of the untrained model, to compare with (default:
 . "$root/utils/parse_options.sh"
 [ $# -eq 5 ] || usage_error "expected five arguments, <model-dir> <embed-dir> <data-dir> <split> <out-dir>"
 model=$1 embed=$2 data=$3 split=$4 out=$5
-# shellcheck source=/dev/null
-python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+# shellcheck source=utils/step.sh
+. "$root/utils/step.sh"
 
-if [ ! -f "$embed/embed.json" ]; then
-  echo "$0: no embeddings in $embed" >&2
-  echo "  run stage 5 (embed) first" >&2
-  exit 4
-fi
+need_files "run stage 5 (embed) first" "$embed/embed.json"
 beside=$(dirname "$embed")/retrieval/untrained
 if [ -z "$untrained_embed" ] && [ -f "$beside/embed.json" ]; then untrained_embed=$beside; fi
 python -m vgspeech.bin.score_localisation ${untrained_embed:+--untrained-embed "$untrained_embed"} \

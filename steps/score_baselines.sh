@@ -19,15 +19,9 @@ dtw_images=400    # DTW compares the captions of this many images, evenly spread
 . "$root/utils/parse_options.sh"
 [ $# -eq 4 ] || usage_error "expected four arguments, <embed-dir> <data-dir> <split> <out-dir>"
 embed=$1 data=$2 split=$3 out=$4
-# shellcheck source=/dev/null
-python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+# shellcheck source=utils/step.sh
+. "$root/utils/step.sh"
 
-for dir in "$embed" ${untrained_embed:+"$untrained_embed"}; do
-  if [ ! -f "$dir/embed.json" ]; then
-    echo "$0: no embeddings in $dir" >&2
-    echo "  run stage 5 (embed) first" >&2
-    exit 4
-  fi
-done
+need_files "run stage 5 (embed) first" "$embed/embed.json" ${untrained_embed:+"$untrained_embed/embed.json"}
 python -m vgspeech.bin.score_baselines ${untrained_embed:+--untrained-embed "$untrained_embed"} --dtw-images "$dtw_images" \
   "$embed" "$data" "$split" "$out/baselines.json"

@@ -19,16 +19,11 @@ cmd=run.pl         # job runner
 . "$root/utils/parse_options.sh"
 [ $# -eq 2 ] || usage_error "expected two arguments, <speech-dir> <units-dir>"
 speech=$1 units=$2
-# shellcheck source=/dev/null
-python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+# shellcheck source=utils/step.sh
+. "$root/utils/step.sh"
 
-for file in "$speech/ctm" "$units/codes.scp" "$units/codes.json"; do
-  if [ ! -f "$file" ]; then
-    echo "$0: no such file: $file" >&2
-    echo "  word detectors need word times (ctm) and codes (steps/dump_codes.sh)" >&2
-    exit 4
-  fi
-done
+need_files "word detectors need word times (ctm) and codes (steps/dump_codes.sh)" \
+  "$speech/ctm" "$units/codes.scp" "$units/codes.json"
 
 language=$(cut -d ' ' -f 2 "$speech/utt2lang" | sort -u | head -n 1)
 [ -n "$stop_words" ] || stop_words=$root/local/stopwords/${language%%-*}.txt
@@ -36,4 +31,4 @@ arguments=(--min-occurrences "$min_occurrences")
 [ ! -f "$stop_words" ] || arguments+=(--stop-words "$stop_words")
 mkdir -p "$units/log"
 $cmd "$units/log/score_word_detectors.log" python -m vgspeech.bin.score_word_detectors "${arguments[@]}" "$speech" "$units"
-echo "$0: $(grep -h '^score_word_detectors: ' "$units/log/score_word_detectors.log" | tail -n 1 | cut -d ' ' -f 2-)"
+say "$(grep -h '^score_word_detectors: ' "$units/log/score_word_detectors.log" | tail -n 1 | cut -d ' ' -f 2-)"

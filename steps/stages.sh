@@ -89,9 +89,13 @@ stage_train() {
   elif stage 4 train "train the grounding model" --stamp "$model_dir/.stages" \
     --in "$train_config" --in "$data/speech/train*/feats/$front_end.scp" --in "$data/speech/train*/utt2image" \
     --in "$data/images/train*/packed.scp" --out "$model_dir/best.pt" --opt "set seed" --verb train --aside "$model_dir"; then
-    local override overrides=()
+    local override overrides=() dev_split
+    # The development split that chooses the best weights: dev or, in a release with several (dev_seen, dev_unseen), the first.
+    dev_split=$(cd "$data/images" && printf '%s\n' dev* | head -n 1)
+    [ -d "$data/images/$dev_split" ] || dev_split=none
     for override in "${set[@]}"; do overrides+=(--set "$override"); done
-    "$recipe"/steps/train.sh --ngpu "$ngpu" --cmd "$cuda_cmd" --seed "$seed" "${overrides[@]}" "$train_config" "$data" "$model_dir"
+    "$recipe"/steps/train.sh --ngpu "$ngpu" --cmd "$cuda_cmd" --seed "$seed" "${overrides[@]}" --dev-split "$dev_split" \
+      "$train_config" "$data" "$model_dir"
     stage_done
   fi
 }

@@ -24,8 +24,8 @@ force=false             # train afresh; the old model directory is renamed to <m
 . "$root/utils/parse_options.sh"
 [ $# -eq 3 ] || usage_error "expected three arguments, <config> <data-dir> <model-dir>"
 config=$1 data=$2 model=$3
-# shellcheck source=/dev/null
-python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+# shellcheck source=utils/step.sh
+. "$root/utils/step.sh"
 
 [ -f "$config" ] || usage_error "no such file: $config"
 for folder in "$data/speech" "$data/images/$train_split"; do

@@ -9,11 +9,14 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 PASSED_ON = {2, 3, 4, 75, 85}  # statuses with a meaning (see the project's exit codes)
 INTERRUPTED = 85
@@ -68,7 +71,7 @@ def say(message: str) -> None:
     print(f"{program()}: {message}", file=sys.stderr, flush=True)
 
 
-def usage_error(message: str) -> None:
+def usage_error(message: str) -> NoReturn:
     """The command line or the configuration is wrong: message, exit 2."""
     say(message)
     sys.exit(2)
@@ -135,6 +138,37 @@ def one_of(name: str, text: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
         usage_error(f"{name} must be {', '.join(choices[:-1])} or {choices[-1]}, got '{text}'")
     return text
+
+
+# ---- the command ----
+
+# A signal reaches the whole group of a job. Its shell must outlive the command, which may still write a checkpoint, and
+# pass the command's status on.
+PROLOGUE = "trap 'exit $?' INT TERM HUP; "
+LONGEST_ARGUMENT = 100_000  # bytes; the kernel refuses arguments from 128 KiB
+
+
+def start_bash(
+    command: str,
+    log: str | Path,
+    environment: Mapping[str, str] | None = None,
+    pass_fds: tuple[int, ...] = (),
+    preexec_fn: Callable[[], None] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a job's command by ``bash -o pipefail`` in a process group of its own, its output appended to the log."""
+    text = PROLOGUE + command
+    with open(log, "ab") as stream, tempfile.TemporaryFile() as script:
+        arguments = ["bash", "-o", "pipefail", "-c", text]
+        if len(text) > LONGEST_ARGUMENT:
+            script.write(text.encode(errors="surrogateescape"))
+            script.flush()
+            os.lseek(script.fileno(), 0, os.SEEK_SET)
+            arguments[-2:] = [f"/dev/fd/{script.fileno()}"]
+            pass_fds += (script.fileno(),)
+        return subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=environment,
+            start_new_session=True, pass_fds=pass_fds, preexec_fn=preexec_fn,
+        )  # fmt: skip
 
 
 # ---- the log ----

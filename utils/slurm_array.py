@@ -25,7 +25,8 @@ from slurm_queue import ACTIVE, ENDING, CancelGuard, Ending, Unreachable
 from slurm_script import batch_script
 
 POLL_S = (0.1, 1.0)  # between looks at the result files: at first, and after a while
-ASK_S = (3.0, 15.0)  # between looks at the queue
+ASK_S = (3.0, 15.0)  # between looks at the queue: at first, and after a while
+HURRY_S = 1.0  # the same while a task is missing there, or after a signal
 GRACE_S = 5.0  # for a result file to appear after its task left the queue; doubled on network file systems
 SETTLE_S = 30.0  # for Slurm to say what becomes of a task that a signal ended
 KILL_WAIT_S = 30.0  # for tasks to end when they are asked to; then they are killed
@@ -98,7 +99,7 @@ class ArrayRun:
         while self.tasks and not self._given_up():
             self._collect()
             hurry = self.signals or any(task.absent_since for task in self.tasks.values())
-            if self.tasks and time.monotonic() - asked >= (1.0 if hurry else ask):
+            if self.tasks and time.monotonic() - asked >= (min(HURRY_S, ask) if hurry else ask):
                 self._look_at_queue()
                 asked, ask = time.monotonic(), min(ask * 1.3, ASK_S[1])
             if self.tasks:
@@ -305,7 +306,7 @@ class ArrayRun:
                     self._note(f"job {task.job} is {state}: {reason}")
                 continue
             task.absent_since = task.absent_since or now
-            if now - task.absent_since >= (1.0 if self.signals else self._grace()):
+            if now - task.absent_since >= (HURRY_S if self.signals else self._grace()):
                 absent.append(task)
         if absent:
             self._collect()

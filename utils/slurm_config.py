@@ -88,4 +88,3 @@ def read_config(path: str) -> SlurmConfig:
         return SlurmConfig(Path(path).read_text(), path)
     except (OSError, UnicodeDecodeError) as error:
         usage_error(f"cannot read the configuration {path}: {error}")
-        raise

@@ -7,6 +7,7 @@ that is forgotten (MinJobAge later, 300 s by default); ``scontrol show job`` kno
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import time
@@ -16,12 +17,13 @@ from kaldi_job import say
 
 TIMEOUT_S = 120
 SUBMIT_TRIES = 10
+SUBMIT_PAUSE_S = 2.0  # before the second try; doubled every time
 # What the clients say when the controller does not answer; anything else is a refusal.
 UNREACHABLE = re.compile(
     r"[Ss]ocket timed out|[Uu]nable to contact|[Cc]onnection (refused|timed out|reset)|[Cc]ommunication|"
     r"[Tt]emporarily un(able|available)|[Tt]oo many|Zero Bytes|Message receive failure|in standby mode"
 )
-FORGOTTEN = re.compile(r"Invalid job id")
+FORGOTTEN = re.compile(r"Invalid job id|Job \S+ not found")
 ACTIVE = {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT",
           "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT"}  # fmt: skip
 ENDING = {"COMPLETING"}
@@ -59,9 +61,10 @@ def _call(*words: str) -> str:
         raise Unreachable(f"{words[0]} could not be started: {error}") from error
     if done.returncode == 0:
         return done.stdout
-    if FORGOTTEN.search(done.stderr):
-        raise LookupError(done.stderr.strip())
-    raise Unreachable(done.stderr.strip() or f"{words[0]} failed with status {done.returncode}")
+    message = (done.stderr + done.stdout).strip()
+    if FORGOTTEN.search(message):
+        raise LookupError(message)
+    raise Unreachable(message or f"{words[0]} failed with status {done.returncode}")
 
 
 def submit(command: list[str], script: str, mark: str) -> int:
@@ -75,7 +78,7 @@ def submit(command: list[str], script: str, mark: str) -> int:
         The job's id; 0 if sbatch refused it (its message was shown).
     """
     words = [*command, "--parsable", f"--comment={mark}", script]
-    pause = 2.0
+    pause = SUBMIT_PAUSE_S
     for attempt in range(1, SUBMIT_TRIES + 1):
         try:
             done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
@@ -161,15 +164,25 @@ def cancel(jobs: list[int], *, ask: bool) -> None:
     if not jobs:
         return
     ids = list(map(str, jobs))
-    calls = [["--state=PENDING"], ["--batch", "--signal=TERM"]] if ask else [["--full", "--signal=KILL"], []]
-    for words in calls:
-        try:
-            _call("scancel", *words, *ids)
-        except LookupError:
-            pass
-        except Unreachable as error:
-            say(f"could not cancel: {error}; by hand: scancel {' '.join(ids)}")
-            return
+    try:
+        if ask:
+            _scancel("--state=PENDING", *ids)
+            # One by one: given the id of an array, scancel signals only one of its tasks.
+            running = _call("squeue", "-h", "-r", "-t", "RUNNING", "-j", ",".join(ids), "-o", "%A").split()
+            _scancel("--batch", "--signal=TERM", *running)
+        else:
+            _scancel("--full", "--signal=KILL", *ids)
+            _scancel(*ids)
+    except LookupError:
+        pass
+    except Unreachable as error:
+        say(f"could not cancel: {error}; by hand: scancel {' '.join(ids)}")
+
+
+def _scancel(*words: str) -> None:
+    if words and words[-1][0].isdigit():
+        with contextlib.suppress(LookupError):
+            _call("scancel", *words)
 
 
 class CancelGuard:
@@ -180,7 +193,10 @@ class CancelGuard:
         while read -r line; do jobs=$line; done
         [ -n "$jobs" ] || exit
         scancel --state=PENDING $jobs
-        scancel --batch --signal=TERM $jobs
+        for job in $jobs; do
+          running=$(squeue -h -r -t RUNNING -j $job -o %A)
+          [ -z "$running" ] || scancel --batch --signal=TERM $running
+        done
         sleep 30
         scancel $jobs"""
 

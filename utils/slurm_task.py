@@ -16,15 +16,13 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from job_guard import Guard, signal_group
-from kaldi_job import closing_lines, fill, opening_lines, place
+from kaldi_job import closing_lines, fill, opening_lines, place, start_bash
 
-LONGEST_ARGUMENT = 100_000  # bytes; the kernel refuses arguments from 128 KiB
 PASSED_ON = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 
 
@@ -75,25 +73,9 @@ def run(command: str, log: Path) -> tuple[int, int, float]:
             signal_group(process.pid, signal.SIGTERM)
 
     guard = Guard()
-    for number in PASSED_ON:
-        signal.signal(number, on_signal)
-    with open(log, "ab") as stream, tempfile.TemporaryFile() as script:
-        arguments = ["bash", "-o", "pipefail", "-c", command]
-        descriptors: tuple[int, ...] = ()
-        if len(command) > LONGEST_ARGUMENT:
-            script.write(command.encode(errors="surrogateescape"))
-            script.flush()
-            os.lseek(script.fileno(), 0, os.SEEK_SET)
-            descriptors = (script.fileno(),)
-            arguments[-2:] = [f"/dev/fd/{script.fileno()}"]
-        process = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
-            pass_fds=descriptors,
-        )
+    for passed_on in PASSED_ON:
+        signal.signal(passed_on, on_signal)
+    process = start_bash(command, log)
     guard.add(process.pid)
     if received:  # a signal that came before there was a process to pass it on to
         signal_group(process.pid, signal.SIGTERM)

@@ -6,12 +6,14 @@ half a caption is a wrong caption.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import os
 import re
 import struct
 import subprocess
+from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -51,13 +53,8 @@ def read_wave(
             lies outside.
     """
     where = os.fspath(path)
-    with _open_sound(where, allow_pipes) as stream:
-        try:
-            with soundfile.SoundFile(stream) as sound:
-                samples, native = _read_samples(sound, start_s, end_s, where), sound.samplerate
-        except soundfile.LibsndfileError as error:
-            reason = error.error_string.rstrip(".")
-            raise DataError(f"not a sound file that can be read ({reason})", where=where) from error
+    with open_sound(where, allow_pipes=allow_pipes) as sound:
+        samples, native = _read_samples(sound, start_s, end_s, where), sound.samplerate
     if samples.ndim > 1:
         samples = samples.mean(axis=1, dtype=np.float32)
     if not np.isfinite(samples).all():
@@ -65,8 +62,34 @@ def read_wave(
     return samples if native == rate else _resample(samples, native, rate)
 
 
-def _open_sound(location: str, allow_pipes: bool) -> IO[bytes]:
-    """The sound file at ``location``, its header already checked against its size."""
+@contextlib.contextmanager
+def open_sound(location: str, *, allow_pipes: bool = False) -> Iterator[soundfile.SoundFile]:
+    """A recording, open for reading, its header already checked against its size; nothing is decoded yet.
+
+    Args:
+        location: as ``path`` of ``read_wave``.
+        allow_pipes: as there.
+
+    Raises:
+        DataError: missing, empty, not sound, without a length, or shorter or longer than its header says; what
+            libsndfile finds wrong while the recording is open becomes a DataError too.
+    """
+    with _open_bytes(location, allow_pipes) as stream:
+        try:
+            with soundfile.SoundFile(stream) as sound:
+                if sound.frames == 0:
+                    raise DataError("has no samples", where=location)
+                if sound.frames > 1 << 40:
+                    what = "its header does not say how long it is; write it again as FLAC or WAV"
+                    raise DataError(what, where=location)
+                yield sound
+        except soundfile.LibsndfileError as error:
+            reason = " ".join(error.error_string.split()).rstrip(".")
+            raise DataError(f"not a sound file that can be read ({reason})", where=location) from error
+
+
+def _open_bytes(location: str, allow_pipes: bool) -> IO[bytes]:
+    """The sound file at ``location``, undecoded; the sizes in a WAV header are those of the file."""
     if location.endswith("|"):
         return io.BytesIO(_run_pipe(location, allow_pipes))
     inside = re.fullmatch(r"(.+):(\d+)", location)
@@ -146,10 +169,6 @@ def _check_chunks(stream: IO[bytes], size: int, where: str) -> None:
 def _read_samples(sound: soundfile.SoundFile, start_s: float | None, end_s: float | None, where: str) -> Any:
     """The samples from ``start_s`` to ``end_s`` at the file's own rate, (N,) or (N, channels)."""
     total = sound.frames
-    if total == 0:
-        raise DataError("has no samples", where=where)
-    if total > 1 << 40:
-        raise DataError("its header does not say how long it is; write it again as FLAC or WAV", where=where)
     first = round((start_s or 0.0) * sound.samplerate)
     last = total if end_s is None else round(end_s * sound.samplerate)
     if first >= total or last - total > SEGMENT_OVERSHOOT_S * sound.samplerate:

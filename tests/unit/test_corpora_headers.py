@@ -28,11 +28,11 @@ def test_durations_are_exact_in_every_format(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
-        ({"size": 64000}, "announces 64000 bytes of sound and 32000 are there"),
-        ({"size": 3200}, "announces 3200 bytes of sound and 28800 more follow"),
+        ({"size": 64000}, "announces 64000 bytes of sound, but only 32000 are there"),
+        ({"size": 3200}, "announces 3200 bytes of sound, but 28800 bytes more follow"),
         ({"size": 0}, "announces 0 bytes"),
-        ({"keep": 20000}, "announces 32000 bytes of sound and 19956 are there"),
-        ({"keep": 36}, "empty"),
+        ({"keep": 20000}, "announces 32000 bytes of sound, but only 19956 are there"),
+        ({"keep": 36}, "without sound"),
         ({"keep": 0}, "empty (0 bytes)"),
     ],
 )
@@ -47,11 +47,11 @@ def test_tags_and_padding_behind_the_sound_are_no_lie(tmp_path, tail):
 
 def test_what_is_no_recording(tmp_path):
     (tmp_path / "a.wav").write_text("hello")
-    assert "not a readable recording" in audio_header(str(tmp_path / "a.wav")).problem
+    assert "not a sound file" in audio_header(str(tmp_path / "a.wav")).problem
     assert audio_header(str(tmp_path / "none.wav")).problem == "no such file"
     assert audio_header(str(tmp_path)).problem == "not a file"
     write_wav(tmp_path / "empty.wav", 0.0)
-    assert "0 samples" in audio_header(str(tmp_path / "empty.wav")).problem
+    assert "no samples" in audio_header(str(tmp_path / "empty.wav")).problem
 
 
 def test_image_sizes_are_those_seen(tmp_path):

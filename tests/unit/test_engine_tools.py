@@ -1,14 +1,13 @@
-"""The small tools of utils/, and shellcheck over every shell script."""
+"""The small tools of utils/."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from engine_recipe import ROOT, UTILS
+from engine_recipe import UTILS
 
 
 def split(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -51,36 +50,3 @@ def test_split_refuses_bad_input(tmp_path: Path) -> None:
         done = split(tmp_path, *arguments)
         assert done.returncode == status
         assert message in done.stderr
-
-
-def shell_scripts() -> list[Path]:
-    skipped = {".venv", ".git", "data", "exp"}
-    paths = [
-        path for path in ROOT.rglob("*.sh") if not skipped & set(path.relative_to(ROOT).parts) and not path.is_symlink()
-    ]
-    return sorted({path.resolve() for path in paths})
-
-
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
-def test_shellcheck_finds_nothing() -> None:
-    done = subprocess.run(
-        ["shellcheck", "-x", "-S", "style", "-P", "SCRIPTDIR", *shell_scripts()],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
-
-
-def test_every_shellcheck_exception_has_a_reason() -> None:
-    for path in shell_scripts():
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
-            if "shellcheck disable=" in line or ("# shellcheck " in line and " disable=" in line):
-                assert line.count("#") > 1, f"{path}:{number}: say why, after another #"
-
-
-def test_recipes_share_their_parts() -> None:
-    for recipe in (ROOT / "egs").iterdir():
-        for name in ("steps", "utils", "local"):
-            assert (recipe / name).resolve() == ROOT / name, f"{recipe.name}/{name}"
-        assert (recipe / "cmd.sh").resolve() == ROOT / "egs" / "hindi_english" / "cmd.sh"

@@ -99,7 +99,7 @@ def test_too_few_images_give_a_warning() -> None:
 
 
 def test_number_of_clusters() -> None:
-    assert [default_clusters(n) for n in (0, 39, 6180, 10**6)] == [1, 1, 154, 500]
+    assert [default_clusters(n) for n in (0, 39, 600, 6180, 10**6)] == [1, 3, 60, 154, 500]
 
 
 def test_ties_are_broken_by_count_then_ids() -> None:

@@ -22,7 +22,9 @@ def main() -> None:
     defaults = ClusterOptions()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--num-jobs", type=int, default=1, help="jobs that searched")
-    parser.add_argument("--num-clusters", type=int, default=0, help="K of each language; 0: min(500, peaks / 40)")
+    parser.add_argument(
+        "--num-clusters", type=int, default=0, help="K of each language; 0: by the number of peaks, 500 at most"
+    )
     parser.add_argument("--restarts", type=int, default=defaults.restarts, help="starts of k-means; the best is kept")
     parser.add_argument("--min-size", type=int, default=defaults.min_size, help="smaller clusters are dropped")
     parser.add_argument("--seed", type=int, default=1)

@@ -1,16 +1,20 @@
-"""Embed the captions of one language, or the images, of a split: one of several jobs; --merge joins what the jobs wrote."""
+"""Embed the captions and images of a split: one of several jobs; --merge joins what the jobs wrote."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vgspeech.archive import ArchiveReader, ArchiveWriter, merge_scps
 from vgspeech.config import ExperimentConfig, load_config
 from vgspeech.errors import DataError, UsageError, run_main
 from vgspeech.files import write_json
 from vgspeech.tables import read_table, write_table
+
+if TYPE_CHECKING:
+    from vgspeech.models import GroundingModel
 
 VERSION = 1
 
@@ -20,7 +24,6 @@ def embed(args: argparse.Namespace) -> None:
     import torch
 
     from vgspeech import embedding
-    from vgspeech.images import PackedImages
     from vgspeech.models import load_model
 
     torch.set_num_threads(1)  # the last bits of a sum depend on the number of threads
@@ -30,28 +33,45 @@ def embed(args: argparse.Namespace) -> None:
         model = embedding.untrained_model(config, args.data, args.split).to(args.device)
     else:
         model = load_model(args.model, args.device)
-    target = args.out / f"{args.what}.{args.job}"
     args.out.mkdir(parents=True, exist_ok=True)
-    if args.what == "images":
-        images = PackedImages(args.data / "images" / args.split / "packed.scp")
-        blocks = embedding.blocks_of_job(images.ids, args.job, args.num_jobs)
-        shapes = {}
-        with ArchiveWriter(Path(f"{target}.ark"), Path(f"{target}.scp")) as writer:
-            for image, grid in embedding.embed_images(model, images, blocks):
-                shapes[image] = f"{grid.shape[0]} {grid.shape[1]}"
-                writer.write(image, grid.flatten(0, 1).numpy())
-        write_table(args.out / f"grid_shape.{args.job}", shapes)
-        print(f"Embedded {len(shapes)} images of {args.split} (job {args.job} of {args.num_jobs}).")
-        return
-    scp = embedding.feature_scp(args.data, args.split, args.what, config)
+    counts = [
+        f"{embed_captions(args, model, config, language)} captions in {language}"
+        for language in embedding.present_languages(config, args.data, args.split)
+    ]
+    counts.append(f"{embed_images(args, model)} images")
+    print(f"Embedded {', '.join(counts)} of {args.split} (job {args.job} of {args.num_jobs}).")
+
+
+def embed_captions(args: argparse.Namespace, model: GroundingModel, config: ExperimentConfig, language: str) -> int:
+    """Frames of a language's captions, as far as they are this job's; how many."""
+    from vgspeech import embedding
+
+    scp = embedding.feature_scp(args.data, args.split, language, config)
     embedding.check_front_end(scp.with_suffix(".yaml"), config)
-    features, count = ArchiveReader(scp), 0
+    features = ArchiveReader(scp)
     blocks = embedding.blocks_of_job(features, args.job, args.num_jobs)
+    target = args.out / f"{language}.{args.job}"
     with ArchiveWriter(Path(f"{target}.ark"), Path(f"{target}.scp")) as writer:
-        for utterance, frames in embedding.embed_speech(model, args.what, features, blocks):
+        for utterance, frames in embedding.embed_speech(model, language, features, blocks):
             writer.write(utterance, frames.numpy())
-            count += 1
-    print(f"Embedded {count} captions of {scp.parents[1].name} (job {args.job} of {args.num_jobs}).")
+    return sum(map(len, blocks))
+
+
+def embed_images(args: argparse.Namespace, model: GroundingModel) -> int:
+    """Cells of the images, as far as they are this job's; how many."""
+    from vgspeech import embedding
+    from vgspeech.images import PackedImages
+
+    images = PackedImages(args.data / "images" / args.split / "packed.scp")
+    blocks = embedding.blocks_of_job(images.ids, args.job, args.num_jobs)
+    target = args.out / f"images.{args.job}"
+    shapes = {}
+    with ArchiveWriter(Path(f"{target}.ark"), Path(f"{target}.scp")) as writer:
+        for image, grid in embedding.embed_images(model, images, blocks):
+            shapes[image] = f"{grid.shape[0]} {grid.shape[1]}"
+            writer.write(image, grid.flatten(0, 1).numpy())
+    write_table(args.out / f"grid_shape.{args.job}", shapes)
+    return len(shapes)
 
 
 def merge(args: argparse.Namespace) -> None:
@@ -97,26 +117,16 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="model directory")
     parser.add_argument("--data", type=Path, required=True, help="corpus directory, data/<corpus>")
     parser.add_argument("--split", required=True)
-    parser.add_argument("--what", help="a language, or 'images'")
     parser.add_argument("--out", type=Path, required=True, help="embed/ folder")
     parser.add_argument("--job", type=int, default=1)
     parser.add_argument("--num-jobs", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--untrained", action="store_true", help="the weights that training starts from, as a baseline")
     parser.add_argument("--merge", action="store_true", help="join what all jobs wrote")
-    parser.add_argument("--list", action="store_true", help="print what there is to embed: languages, and 'images'")
     args = parser.parse_args()
-    if args.list:
-        from vgspeech.embedding import present_languages
-
-        config = load_config(ExperimentConfig, args.model / "config.yaml")
-        print(*present_languages(config, args.data, args.split), "images")
-    elif args.merge:
-        merge(args)
-    elif args.what is None or not 1 <= args.job <= args.num_jobs:
-        raise UsageError("--what is needed, and a --job from 1 to --num-jobs")
-    else:
-        embed(args)
+    if not 1 <= args.job <= args.num_jobs:
+        raise UsageError(f"--job {args.job} is not in 1 to --num-jobs {args.num_jobs}")
+    (merge if args.merge else embed)(args)
 
 
 if __name__ == "__main__":

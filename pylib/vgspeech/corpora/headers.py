@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import struct
 import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import soundfile
 from PIL import ExifTags, Image
 
+from vgspeech.errors import DataError
 from vgspeech.images import FORMATS, MAX_PIXELS
 from vgspeech.progress import track
+from vgspeech.waves import open_sound
 
 _CHUNK = 64
 _TURNED = (5, 6, 7, 8)
@@ -35,18 +35,14 @@ class Header(NamedTuple):
 
 def audio_header(path: str) -> Header:
     """Duration of a recording from its header, or what is wrong with it."""
-    problem = _missing(path) or _lying_wave(path)
+    problem = _missing(path)
     if problem:
         return Header(problem)
     try:
-        info = soundfile.info(path)
-    except (soundfile.SoundFileError, OSError, TypeError) as error:
-        return Header(f"not a readable recording: {_one_line(error)}")
-    if info.frames <= 0 or info.samplerate <= 0:
-        return Header("the recording is empty (0 samples)")
-    if info.frames > 1 << 40:
-        return Header("the header does not say how long the recording is")
-    return Header(duration_s=info.frames / info.samplerate)
+        with open_sound(path) as sound:
+            return Header(duration_s=sound.frames / sound.samplerate)
+    except DataError as error:
+        return Header(error.what)
 
 
 def image_header(path: str) -> Header:
@@ -61,7 +57,8 @@ def image_header(path: str) -> Header:
                 width, height = image.size
                 turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
     except Exception as error:  # Pillow's readers let errors of many kinds through on damaged files
-        return Header(f"not a readable image: {_one_line(error)}")
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Header(f"not a readable image: {reason}")
     if width * height > MAX_PIXELS:
         return Header(f"the image claims {width} x {height} pixels, more than {MAX_PIXELS // 10**6} million")
     return Header(width=height if turned else width, height=width if turned else height)
@@ -94,50 +91,3 @@ def _missing(path: str) -> str:
     if not os.path.isfile(path):
         return "not a file"
     return "the file is empty (0 bytes)" if size == 0 else ""
-
-
-def _lying_wave(path: str) -> str:
-    """What is wrong with the chunk sizes of a RIFF WAVE file; empty for other formats, whose readers check them.
-
-    libsndfile reads what it finds and says nothing.
-    """
-    try:
-        with open(path, "rb") as stream:
-            head = stream.read(12)
-            if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-                return ""
-            size = os.fstat(stream.fileno()).st_size
-            position = 12
-            while position + 8 <= size:
-                stream.seek(position)
-                name, length = struct.unpack("<4sI", stream.read(8))
-                position += 8 + length + length % 2
-                if name == b"data":
-                    stream.seek(position)
-                    return _data_chunk(length, size - (position - length - length % 2), stream.read())
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    return "the recording is empty (no sound in the WAV file)"
-
-
-def _data_chunk(promised: int, present: int, after: bytes) -> str:
-    if promised > present:
-        return f"the header lies: it announces {promised} bytes of sound and {present} are there"
-    if not _are_chunks(after):
-        return f"the header lies: it announces {promised} bytes of sound and {len(after)} more follow"
-    return ""
-
-
-def _are_chunks(data: bytes) -> bool:
-    """Whether what follows the sound is a row of RIFF chunks (tags, cue points), then nothing but padding."""
-    position = 0
-    while position + 8 <= len(data):
-        name, length = struct.unpack_from("<4sI", data, position)
-        if not (name.isascii() and name.decode("ascii").isprintable() and position + 8 + length <= len(data)):
-            break
-        position += 8 + length + length % 2
-    return not data[position:].strip(b"\0")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

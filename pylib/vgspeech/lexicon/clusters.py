@@ -25,7 +25,7 @@ class ClusterOptions:
     """How peaks are clustered."""
 
     num_clusters: int = 0
-    """K; 0 applies the rule min(500, peaks / 40)."""
+    """K; 0: as many as ``default_clusters`` says."""
     restarts: int = 2
     min_size: int = 8
     """Smaller clusters are dropped."""

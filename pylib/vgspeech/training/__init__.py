@@ -1,0 +1,1 @@
+"""Training: data, augmentation, the loop, checkpoints, several processes."""

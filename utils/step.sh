@@ -1,0 +1,30 @@
+# shellcheck shell=bash
+# What the scripts in steps/ and local/ share. They source it once their options and arguments are known:
+#
+#     . "$root/utils/step.sh"
+#
+# A script that is started by hand gets its environment here (recipes have sourced path.sh). Messages begin with the
+# script's name.
+
+# shellcheck source=/dev/null disable=SC2154  # $root is set by the script
+python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+PATH=$root/utils:$PATH # run.pl, the default of --cmd
+
+# say TEXT: a line for the user.
+say() { printf '%s: %s\n' "${0##*/}" "$*"; }
+
+# fail STATUS TEXT [HINT]: what is wrong, and what to do next; ends the script.
+fail() {
+  printf '%s: error: %s\n' "${0##*/}" "$2" >&2
+  [ $# -lt 3 ] || printf '  %s\n' "$3" >&2
+  exit "$1"
+}
+
+# need_files HINT FILE...: ends with status 4 where one of the files is missing; HINT says what makes them.
+need_files() {
+  local hint=$1 file
+  shift
+  for file; do
+    [ -f "$file" ] || fail 4 "no such file: $file" "$hint"
+  done
+}
