@@ -12,7 +12,28 @@ read -r -a language_list <<<"$langs"
 model_config=$train_config
 if [ -v "option_given[model]" ] && [ -f "$model_dir/config.yaml" ]; then model_config=$model_dir/config.yaml; fi
 front_end=$(sed -n 's/^front_end: *\([A-Za-z0-9_-]*\).*/\1/p' "$model_config")
+if [ ! -v "option_given[model]" ]; then
+  for override in "${set[@]}"; do
+    case $override in front_end=*) front_end=${override#*=} ;; esac
+  done
+fi
 : "${front_end:=fbank}" "${front_end_config:=$conf/$front_end.yaml}"
+
+# What can be known to be wrong before the first stage is said before it.
+if [ -v "option_given[model]" ]; then
+  for file in config.yaml best.pt; do
+    [ -f "$model_dir/$file" ] || usage_error "--model: $model_dir holds no trained model, it has no $file"
+  done
+elif [ "$dry_run" = false ] && { ((${#set[@]} > 0)) || [ -v "option_given[train_config]" ]; }; then
+  python -m vgspeech.bin.check_config "${set[@]/#/--set=}" "$train_config" >/dev/null || exit
+fi
+
+# stage_skipped NUMBER NAME WHY: says that a stage which the run would come to has nothing to do.
+stage_skipped() {
+  if [ -n "$stage" ] && (($1 < stage)); then return; fi
+  if [ -n "$stop_stage" ] && (($1 > stop_stage)); then return; fi
+  echo "stage $1 $2: skipped, $3"
+}
 
 # Splits to evaluate: every test split or, where a release has none, the development splits.
 evaluation_splits() {
@@ -45,12 +66,28 @@ need_paths() {
   done
 }
 
-# Whether the corpus lacks a split (before it is made, as in a dry run, nothing is known to be lacking).
-lacks_split() { [ -d "$data/images" ] && [ ! -d "$data/images/$1" ]; }
+# Whether the corpus lacks the split to look for units and a lexicon in, as one that is only for evaluation may (before the
+# corpus is made, as in a dry run, nothing is known to be lacking). A split that was asked for must be there.
+lacks_discovery_split() {
+  if [ ! -d "$data/images" ] || [ -d "$data/images/$discovery_split" ]; then return 1; fi
+  [ ! -v "option_given[discovery_split]" ] ||
+    usage_error "--discovery-split: $data has no split $discovery_split (there are: $(cd "$data/images" && echo *))"
+}
 
-# 1. Log-mel features of every caption.
+# need_release COMMAND PATTERN...: a release without its metadata is for COMMAND, its reader, to explain.
+need_release() {
+  local read_release=$1 pattern
+  shift
+  if [ "$dry_run" = true ] || [ -n "$stage" ] && ((stage > 0)); then return; fi
+  for pattern; do
+    compgen -G "$pattern" >/dev/null || "$read_release" || exit
+  done
+}
+
+# 1. Log-mel features of every caption. Those of several front ends lie side by side, each with stamps of its own.
 stage_features() {
-  if stage 1 features "log-mel features" --stamp "$data/.stages" \
+  lacks_discovery_split || true # a wrong name ends the run here, not after training
+  if stage 1 features "log-mel features" --stamp "$data/.stages/$front_end" \
     --in "$data/speech/*/wav.scp" --maybe "$data/speech/*/segments" --in "$front_end_config" \
     --out "$data/speech/*/feats/$front_end.scp" --opt max_bad --verb make_features; then
     local set
@@ -75,7 +112,7 @@ stage_images() {
 
 # 3. What is in the corpus: durations, speakers, captions an image, on a short page.
 stage_statistics() {
-  if stage 3 statistics "corpus statistics" --stamp "$data/.stages" \
+  if stage 3 statistics "corpus statistics" --stamp "$data/.stages/$front_end" \
     --in "$data/speech/*/feats/$front_end.scp" --in "$data/images/*/packed.scp" --out "$data/stats/stats.json" --verb compute_stats; then
     "$recipe"/steps/compute_stats.sh "$data"
     stage_done
@@ -85,7 +122,7 @@ stage_statistics() {
 # 4. One audio encoder for each language and one image encoder, trained so that what is shown and what is said agree.
 stage_train() {
   if [ -v "option_given[model]" ]; then
-    log "stage 4 train: skipped, --model $model_dir is used as it is"
+    stage_skipped 4 train "--model $model_dir is used as it is"
   elif stage 4 train "train the grounding model" --stamp "$model_dir/.stages" \
     --in "$train_config" --in "$data/speech/train*/feats/$front_end.scp" --in "$data/speech/train*/utt2image" \
     --in "$data/images/train*/packed.scp" --out "$model_dir/best.pt" --opt "set seed" --verb train --aside "$model_dir"; then
@@ -110,7 +147,7 @@ stage_embed() {
     for split in $(evaluation_splits); do
       "$recipe"/steps/embed.sh --nj "$nj" --cmd "$train_cmd" "$model_dir" "$data" "$split" "$eval_dir/$split/embed"
     done
-    if ! lacks_split "$discovery_split"; then
+    if ! lacks_discovery_split; then
       "$recipe"/steps/embed.sh --nj "$nj" --cmd "$train_cmd" "$model_dir" "$data" "$discovery_split" "$eval_dir/$discovery_split/embed"
     fi
     stage_done
@@ -150,8 +187,8 @@ stage_matchmaps() {
 
 # 8. Units: each frame of a caption as a code, and each code as a detector of words.
 stage_units() {
-  if lacks_split "$discovery_split"; then
-    log "stage 8 units: skipped, the corpus has no split $discovery_split"
+  if lacks_discovery_split; then
+    stage_skipped 8 units "the corpus has no split $discovery_split"
   elif stage 8 units "codes and word detectors" --stamp "$eval_dir/.stages" \
     --in "$model_dir/best.pt" --in "$eval_dir/$discovery_split/embed/embed.json" --maybe "$data/speech/*/ctm" \
     --out "$eval_dir/$discovery_split/units/*/codes.scp" --opt discovery_split --verb "dump_codes score_word_detectors"; then
@@ -170,9 +207,9 @@ stage_units() {
 # 9. The lexicon: where two captions of one image agree, clustered in each language, clusters linked across languages.
 stage_lexicon() {
   if ((${#language_list[@]} < 2)); then
-    log "stage 9 lexicon: skipped, it needs two languages and this model has one ($langs)"
-  elif lacks_split "$discovery_split"; then
-    log "stage 9 lexicon: skipped, the corpus has no split $discovery_split"
+    stage_skipped 9 lexicon "it needs two languages and this recipe has one ($langs)"
+  elif lacks_discovery_split; then
+    stage_skipped 9 lexicon "the corpus has no split $discovery_split"
   elif stage 9 lexicon "bilingual lexicon" --stamp "$model_dir/lexicon/$corpus/.stages" \
     --in "$model_dir/best.pt" --in "$eval_dir/$discovery_split/embed/embed.json" --maybe "$data/lexicon.tsv" \
     --out "$model_dir/lexicon/$corpus/*/lexicon.tsv" --opt "seed discovery_split" \
@@ -198,7 +235,7 @@ stage_report() {
     --maybe "$eval_dir/*/units/*/scores.json" --maybe "$model_dir/lexicon/$corpus/*/scores.json" \
     --maybe "$model_dir/lexicon/$corpus/*/lexicon.tsv" --out "$model_dir/report/index.html" --opt no_audio --verb make_report; then
     "$recipe"/steps/make_report.sh --no-audio "$no_audio" "$model_dir" "$data" "$model_dir/report"
-    log "open $work/$model_dir/report/index.html in a browser"
+    echo "open $(cd "$model_dir" && pwd)/report/index.html in a browser"
     stage_done
   fi
 }

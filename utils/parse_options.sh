@@ -186,7 +186,7 @@ option_name() {
   local near
   near=$(nearest_word "$option_found" "${option_names[@]}" config help)
   usage_error "invalid option $2${near:+; did you mean --${near//_/-}?}"$'\n'"  options: $(
-    for name in "${option_names[@]}"; do printf -- '--%s ' "${name//_/-}"; done
+    for name in "${option_names[@]}"; do [[ $name == config ]] || printf -- '--%s ' "${name//_/-}"; done
   )--config --help"
 }
 

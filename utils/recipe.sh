@@ -62,7 +62,7 @@ set=()           # a.b=c, changes one entry of the configuration; may be repeate
 tag=             # name of an experiment, part of the model's folder
 seed=1           # random seed; the mini corpus has its own
 dir=             # work directory, holds data/ and exp/ (default: the recipe's folder)
-model=           # model folder to train or use (default: exp/<configuration>[_corpus][_tag][_seed])
+model=           # folder of a trained model, used as it is (default: exp/<configuration>[_corpus][_tag][_seed] is trained)
 cmd=             # job runner, instead of those in cmd.sh
 force=false      # run finished stages again from scratch; old results are moved aside
 dry_run=false    # say what would be done and why, touch nothing
@@ -106,8 +106,15 @@ absolute_path() {
 
 # _resolve_stage OPTION: the option's value as a number.
 _resolve_stage() {
-  local value=${!1} near
-  if [[ -z $value || $value =~ ^(0|-?[1-9][0-9]*)$ ]]; then return; fi
+  local value=${!1} near numbers last
+  if [[ $value =~ ^(0|-?[1-9][0-9]*)$ ]]; then
+    mapfile -t numbers < <(printf '%s\n' "${_stage_number[@]}" | sort -n)
+    last=${numbers[-1]:-0}
+    # --stop-stage may be any large number, but a run from beyond the last stage would silently do nothing.
+    [[ $1 == stop_stage ]] || ((value <= last)) || usage_error "--stage: no stage $value (stages: $(_list_stages))"
+    return
+  fi
+  [[ -n $value ]] || return 0
   if [[ -z ${_stage_number[$value]-} ]]; then
     near=$(nearest_word "$value" "${!_stage_number[@]}")
     usage_error "--${1//_/-}: no stage \"$value\"${near:+; did you mean $near?} (stages: $(_list_stages))"
@@ -224,7 +231,8 @@ _on_error() {
       echo "${0##*/}: $what was interrupted after $(_elapsed) and can be resumed"
     else
       echo "${0##*/}: $what failed after $(_elapsed) (exit $status)"
-      [[ -n $log ]] || echo "  command: line $line: ${command%%$'\n'*}"
+      # Statuses 2 to 4 mean that a message has said what is wrong.
+      [[ -n $log || $status == [234] ]] || echo "  command: line $line: ${command%%$'\n'*}"
       [[ -z $log ]] || echo "  log:     $log"
       [[ -z $last ]] || echo "  error:   $last"
     fi

@@ -31,14 +31,20 @@ stage_script=$root/steps/stages.sh
 . "$stage_script"
 
 # 0. The corpus as data directories. Ids, missing files and splits that share images are checked here.
-[ "$corpus" = mini ] || need_paths places_audio hindi_audio images
+read_release() {
+  "$recipe"/local/places_hindi_data_prep.sh --nj "$nj" --max-bad "$max_bad" --allow-overlap "$allow_overlap" --subset "$subset" \
+    --hindi-audio "$hindi_audio" --places-audio "$places_audio" --images "$images" "$data"
+}
+if [ "$corpus" != mini ]; then
+  need_paths places_audio hindi_audio images
+  need_release read_release "$places_audio/metadata/*.json" "$hindi_audio/*.json"
+fi
 if [ "$corpus" = mini ]; then
   stage_mini_data
 elif stage 0 data "read Places Audio English and Hindi" --stamp "$data/.stages" \
   --in "$places_audio/metadata/*.json" --in "$hindi_audio/*.json" --opt "images max_bad allow_overlap subset" \
   --out "$data/speech/*/wav.scp" --out "$data/images/*/images.scp" --verb prepare_places; then
-  "$recipe"/local/places_hindi_data_prep.sh --nj "$nj" --max-bad "$max_bad" --allow-overlap "$allow_overlap" --subset "$subset" \
-    --hindi-audio "$hindi_audio" --places-audio "$places_audio" --images "$images" "$data"
+  read_release
   stage_done
 fi
 

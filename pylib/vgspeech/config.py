@@ -220,9 +220,11 @@ def load_config(
             raise ConfigError(f"not YAML: {error}", where=where) from error
         if not isinstance(values, dict):
             raise ConfigError("expected 'key: value' lines at the top level", where=where)
-    for override in overrides:
+    config = _build(schema, values, prefix="", where=where)
+    for override in overrides:  # one by one, so that a message names the one that is wrong
         _apply_override(values, override)
-    return typing.cast(Schema, _build(schema, values, prefix="", where=where))
+        config = _build(schema, values, prefix="", where=f"--set {override}")
+    return typing.cast(Schema, config)
 
 
 def save_config(config: Any, path: str | Path) -> None:

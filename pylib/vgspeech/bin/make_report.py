@@ -25,7 +25,7 @@ def main() -> None:
     files, titles = make_report(source, args.out)
     size = sum(path.stat().st_size for path in files) / 1e6
     kind = "one file" if len(files) == 1 else f"{len(files)} files"
-    print(f"report: {len(titles)} sections, {kind}, {size:.1f} MB: open {files[-1]}")
+    print(f"report: {len(titles)} sections, {kind}, {size:.1f} MB: {files[-1]}")
 
 
 if __name__ == "__main__":

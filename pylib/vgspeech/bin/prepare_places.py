@@ -65,9 +65,10 @@ def _say(out: Path, done: Prepared) -> None:
             f"{made.hours:.2f} h; {made.rejected} rejected{duplicates}"
         )
     utterances, rejected = (sum(getattr(made, key) for made in done.sets) for key in ("utterances", "rejected"))
+    listed = f", listed with reasons in {out}/speech/*/rejected" if rejected else ""
     print(
         f"prepared {out}: {len(done.sets)} speech sets and {done.image_sets} image sets, {utterances} utterances, "
-        f"{rejected} rejected"
+        f"{rejected} rejected{listed}"
     )
 
 

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vgspeech.errors import DataError
 from vgspeech.images import FORMATS, MAX_PIXELS
@@ -56,6 +56,8 @@ def image_header(path: str) -> Header:
             with Image.open(path, formats=FORMATS) as image:
                 width, height = image.size
                 turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+    except UnidentifiedImageError:  # its text repeats the path
+        return Header("not a readable image: it is in no known format")
     except Exception as error:  # Pillow's readers let errors of many kinds through on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         return Header(f"not a readable image: {reason}")
