@@ -403,8 +403,12 @@ def merge_scps(parts: Sequence[str | os.PathLike[str]], out: str | os.PathLike[s
     return len(lines)
 
 
-def check_archive(scp: str | os.PathLike[str]) -> int:
+def check_archive(scp: str | os.PathLike[str], original: Mapping[str, str] | None = None) -> int:
     """Check that the first, middle and last record of a scp exist, carry their key, and decode.
+
+    Args:
+        scp: the scp file.
+        original: key of the scp -> key in the archive, for those that were renamed since it was written.
 
     Returns:
         The number of lines.
@@ -415,7 +419,8 @@ def check_archive(scp: str | os.PathLike[str]) -> int:
     reader = ArchiveReader(scp)
     for line in sorted({0, len(reader) // 2, len(reader) - 1} if len(reader) else set()):
         reader.read(line)
-        key, offset = bytes(reader._keys[line]), int(reader._offsets[line])
+        name, offset = reader._keys[line].decode("utf-8"), int(reader._offsets[line])
+        key = (original or {}).get(name, name).encode()
         path = reader._paths[reader._path_of[line]]
         with open(path, "rb") as stream:
             stream.seek(max(0, offset - len(key) - 1))

@@ -36,6 +36,7 @@ from vgspeech.tables import (
     read_lines,
     read_table,
     read_tsv,
+    split_ctm_line,
     write_rejected,
     write_table,
 )
@@ -97,15 +98,9 @@ def read_ctm(path: StrPath) -> dict[str, list[Word]]:
     """
     words: dict[str, list[Word]] = {}
     for number, line in enumerate(read_lines(path), start=1):
-        where = f"{path}:{number}"
-        fields = line.split()
-        if len(fields) not in (5, 6):
-            raise DataError(f"expected 'utterance channel start duration word', not '{line}'", where=where)
-        start, duration = parse_number(fields[2], where, "start"), parse_number(fields[3], where, "duration")
-        if start < 0 or duration < 0:
-            raise DataError("start or duration is negative", where=where)
-        text = unicodedata.normalize("NFC", fields[4])
-        words.setdefault(fields[0], []).append(Word(start, start + duration, text))
+        utterance, start, duration, text = split_ctm_line(line, f"{path}:{number}")
+        word = Word(start, start + duration, unicodedata.normalize("NFC", text))
+        words.setdefault(utterance, []).append(word)
     return {utterance: sorted(items, key=lambda word: word.start_s) for utterance, items in words.items()}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,46 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
         raise _disk_error(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Make an empty folder beside ``path``; on success fsync what was put into it and let it take ``path``'s place.
+
+    On an exception ``path`` stays as it was and the new folder is removed. A folder that was there is moved aside first
+    and removed last, so ``path`` never holds a mixture of old and new files.
+
+    Args:
+        path: the folder that shall appear.
+
+    Raises:
+        DataError: the disk is full; the message names the file system.
+    """
+    path = Path(os.path.abspath(path))
+    new, old = (path.with_name(f".{path.name}.{os.getpid()}.{suffix}") for suffix in ("tmp", "old"))
+    try:
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        yield new
+        for item in sorted(new.rglob("*")):
+            if item.is_file() and not item.is_symlink():
+                _sync(item)
+        if path.exists():
+            os.replace(path, old)
+        os.replace(new, path)
+    except OSError as error:
+        raise _disk_error(error, path) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _disk_error(error: OSError, path: Path) -> Exception:

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from vgspeech.errors import DataError
 from vgspeech.files import atomic_write
@@ -59,25 +60,55 @@ def read_table(path: StrPath, *, allow_empty: bool = False) -> dict[str, str]:
     table: dict[str, str] = {}
     previous = ""
     for number, line in enumerate(read_lines(path), start=1):
-        key, _, value = line.partition(" ")
-        if "\t" in key:
-            key, _, value = line.partition("\t")
-        if not key:
-            raise bad_line(path, number, "is empty" if not line else "starts with a blank")
-        if not value and not allow_empty:
-            raise bad_line(path, number, f"'{key}' has no value")
-        if value != value.strip():
-            raise bad_line(path, number, f"the value of '{key}' starts or ends with a blank")
+        key, value = split_line(line, path, number, allow_empty=allow_empty)
         if key <= previous:
-            _refuse_order(path, number, key, previous)
-        if _BAD_IN_ID.search(key):
-            check_id(key, f"{path}:{number}")
+            refuse_order(path, number, key, previous)
         table[key] = value
         previous = key
     return table
 
 
-def _refuse_order(path: StrPath, number: int, key: str, previous: str) -> None:
+def split_line(line: str, path: StrPath, number: int, *, allow_empty: bool = False) -> tuple[str, str]:
+    """Key and value of a table's line (without its line end).
+
+    Raises:
+        DataError: the line breaks a rule of tables.
+    """
+    key, _, value = line.partition(" ")
+    if "\t" in key:
+        key, _, value = line.partition("\t")
+    if not key:
+        raise bad_line(path, number, "is empty" if not line else "starts with a blank")
+    if not value and not allow_empty:
+        raise bad_line(path, number, f"'{key}' has no value")
+    if value != value.strip():
+        raise bad_line(path, number, f"the value of '{key}' starts or ends with a blank")
+    if _BAD_IN_ID.search(key):
+        check_id(key, f"{path}:{number}")
+    return key, value
+
+
+def split_ctm_line(line: str, where: str) -> tuple[str, float, float, str]:
+    """Utterance, start, duration (seconds) and word of a line ``utterance channel start duration word [confidence]``.
+
+    Raises:
+        DataError: the line is not of that form.
+    """
+    fields = line.split()
+    if len(fields) not in (5, 6):
+        raise DataError(f"expected 'utterance channel start duration word', not '{line}'", where=where)
+    start, duration = parse_number(fields[2], where, "start"), parse_number(fields[3], where, "duration")
+    if start < 0 or duration < 0:
+        raise DataError("start or duration is negative", where=where)
+    return fields[0], start, duration, fields[4]
+
+
+def refuse_order(path: StrPath, number: int, key: str, previous: str) -> NoReturn:
+    """Refuse a key that is not above the line before's in C order.
+
+    Raises:
+        DataError: always; says whether it is repeated or out of order.
+    """
     if key == previous:
         raise bad_line(path, number, f"'{key}' appears twice")
     hint = f"sort it in C order: LC_ALL=C sort -o {path} {path}"
