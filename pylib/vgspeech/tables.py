@@ -17,6 +17,7 @@ from vgspeech.errors import DataError
 from vgspeech.files import atomic_write
 
 StrPath = str | os.PathLike[str]
+Row = dict[str, str]
 
 _BAD_IN_ID = re.compile(r"[\s/\x00]")
 
@@ -208,3 +209,13 @@ def check_rejected(rejected: StrPath, total: int, max_bad: float) -> int:
             hint="repair or remove what the file lists, or allow more with --max-bad",
         )
     return len(table)
+
+
+def read_rows(path: StrPath) -> list[Row]:
+    """Rows of a tab-separated table, by the names in its header.
+
+    Raises:
+        DataError: no such file, or a line with more or fewer cells than the header.
+    """
+    header = (read_lines(path) or [""])[0].split("\t")
+    return [dict(zip(header, cells, strict=True)) for _, cells in read_tsv(path, header)]

@@ -16,7 +16,8 @@ from vgspeech.localize.boxes import View, visible_part
 from vgspeech.localize.inputs import EmbedDir
 from vgspeech.localize.matchmaps import choose_unrelated, span_map, subtracted_matchmap
 from vgspeech.plots import view_of
-from vgspeech.report.inputs import ReportInput, Row
+from vgspeech.report.inputs import ReportInput
+from vgspeech.tables import Row
 
 CROP_SHARE = 0.45
 """Side of a crop as a share of the view that the model sees."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,8 +16,6 @@ from vgspeech.errors import DataError
 from vgspeech.files import read_json
 from vgspeech.report.assets import SOUND_RATE
 from vgspeech.waves import read_wave
-
-Row = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -117,16 +114,3 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines if line.strip()]
     except json.JSONDecodeError as error:
         raise DataError(f"not one JSON object a line: {error.msg}", where=str(path)) from error
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Rows of a tab-separated table, by the names in its header.
-
-    Raises:
-        DataError: no such file.
-    """
-    try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
-    except FileNotFoundError as error:
-        raise DataError("no such file", where=str(path), hint="run the stage that writes it") from error

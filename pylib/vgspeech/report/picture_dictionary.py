@@ -16,7 +16,8 @@ from vgspeech.plots import encode_image
 from vgspeech.report.assets import Assets
 from vgspeech.report.exemplars import Exemplars
 from vgspeech.report.html import Section, language_name, missing, spoken, text
-from vgspeech.report.inputs import ReportInput, Row, read_rows
+from vgspeech.report.inputs import ReportInput
+from vgspeech.tables import Row, read_rows
 
 TITLE = "Picture dictionary"
 LINKS_SHOWN = 200

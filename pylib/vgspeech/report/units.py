@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vgspeech.files import read_json
 from vgspeech.report.html import Section, facts, language_name, missing, spoken, table, text
-from vgspeech.report.inputs import read_rows
+from vgspeech.tables import read_rows
 
 TITLE = "Units that detect words"
 SHOWN = 12

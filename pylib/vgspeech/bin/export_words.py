@@ -1,0 +1,49 @@
+"""Write the words found in the captions as tables, JSON, ELAN and Praat files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vgspeech.datadir import SpeechSet
+from vgspeech.errors import UsageError, run_main
+from vgspeech.files import read_json
+from vgspeech.lexicon.annotations import write_elan, write_praat, write_words
+from vgspeech.lexicon.found_words import by_recording, found_words, significant_links
+from vgspeech.lexicon.storage import read_peaks
+
+VERSION = 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("lexicon", type=Path, help="folder of a discovered lexicon")
+    parser.add_argument("data", type=Path, help="corpus directory, data/<corpus>")
+    parser.add_argument("split", help="the split that was searched")
+    parser.add_argument("out", type=Path, help="folder for words_<language>.tsv and .json, elan/ and praat/")
+    args = parser.parse_args()
+
+    scores = args.lexicon / "scores.json"
+    a, b = (str(tag) for tag in read_json(scores)["languages"])
+    peaks, clusters = read_peaks(args.lexicon, (a, b))
+    counts = []
+    for side, languages in enumerate(((a, b), (b, a))):
+        speech = SpeechSet.load(args.data / "speech" / f"{args.split}_{languages[0]}")
+        links = significant_links(args.lexicon / "lexicon.tsv", (a, b), side)
+        words = found_words(peaks, side, clusters[side].labels, links)
+        if foreign := sorted(set(words) - set(speech.ids)):
+            raise UsageError(f"{speech.path} has no caption '{foreign[0]}': it is not the set that was searched")
+        recordings = by_recording(speech, words)
+        write_elan(args.out / "elan", recordings, languages, scores.stat().st_mtime)
+        write_praat(args.out / "praat", recordings, languages)
+        write_words(args.out, recordings, languages)
+        count = sum(len(recording.words) for recording in recordings)
+        linked = sum(word.linked is not None for recording in recordings for _, word in recording.words)
+        counts.append(f"{count} words in {len(recordings)} recordings in {languages[0]}, {linked} of them linked")
+        if private := sum(not speech.may_share(utt) for utt in words):
+            counts.append(f"{private} captions kept back whose speakers did not agree to be shown")
+    print(f"export_words: {'; '.join(counts)}")
+
+
+if __name__ == "__main__":
+    run_main(main)
