@@ -224,8 +224,8 @@ def pick_peaks(similarity: Array, options: PeakOptions) -> tuple[Array, Array, A
         best = np.sort(np.lexsort((columns, rows, -scores))[: options.per_pair])
         rows, columns, scores = rows[best], columns[best], scores[best]
     level = options.extent * scores
-    frames_a = _extents(smoothed[:, columns], rows, level)
-    frames_b = _extents(smoothed[rows].T, columns, level)
+    frames_a = extents(smoothed[:, columns], rows, level)
+    frames_b = extents(smoothed[rows].T, columns, level)
     return frames_a, frames_b, scores
 
 
@@ -237,7 +237,7 @@ def _neighbourhood_maximum(smoothed: Array, rows: Array, columns: Array) -> Arra
     return smoothed[near_rows, near_columns].max((1, 2))
 
 
-def _extents(profiles: Array, at: Array, level: Array) -> Array:
+def extents(profiles: Array, at: Array, level: Array) -> Array:
     """(N, 3) peak frame, first and last frame of the run around it whose profile stays at or above ``level``.
 
     Args:
