@@ -156,7 +156,8 @@ def score_captions(
 
 
 def _untimed(text: str) -> list[Word]:
-    return [Word(0.0, 0.0, word) for word in text.split()]
+    """The words of a transcript and, for names of several words, all of it."""
+    return [Word(0.0, 0.0, word) for word in (text, *text.split())]
 
 
 def score_images(asked: Asked, images: Sequence[str], scores: Array, shown: ImageSet) -> dict[str, float | int]:
