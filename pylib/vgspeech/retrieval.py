@@ -15,7 +15,7 @@ it the ranks, independent of the block it was computed in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
@@ -28,7 +28,7 @@ from vgspeech.config import SimilarityConfig
 from vgspeech.errors import DataError
 from vgspeech.similarity import score_matrix
 from vgspeech.stats.intervals import percentile_interval, resampled_ratios
-from vgspeech.stats.ranks import RECALL_AT, chance_summary, summarise_ranks
+from vgspeech.stats.ranks import RECALL_AT, RankSummary, chance_summary, summarise_ranks
 
 TIE_RULE = "pessimistic: rank = 1 + number of wrong targets that score at least as high as the best right one"
 IMAGE = "image"
@@ -54,24 +54,18 @@ class Embedded:
 
 
 @dataclass(frozen=True)
-class RetrievalResult:
-    """One direction. Recalls, mrr and chance_r* lie in 0 to 1; ranks start at 1; ``ci95``: bootstrap over images."""
+class RetrievalResult(RankSummary):
+    """One direction: its scores, what chance would give, and for r1, r5, r10 and mrr ``ci95``, a bootstrap over images."""
 
     n_queries: int
     n_targets: int
-    r1: float
-    r5: float
-    r10: float
-    median: float
-    mean: float
-    mrr: float
-    chance_r1: float
-    chance_r5: float
-    chance_r10: float
-    chance_median: float
-    chance_mean: float
-    chance_mrr: float
+    chance: RankSummary
     ci95: dict[str, tuple[float, float]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for ``results.json``."""
+        sizes = {"n_queries": self.n_queries, "n_targets": self.n_targets}
+        return {**sizes, **self.beside(self.chance), "ci95": self.ci95}
 
 
 @dataclass(frozen=True)
@@ -84,7 +78,7 @@ class RetrievalTable:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for ``results.json``."""
-        directions = {name: asdict(result) for name, result in self.directions.items()}
+        directions = {name: result.as_dict() for name, result in self.directions.items()}
         return {"directions": directions, "mean": {**self.mean, "ci95": self.mean_ci95}}
 
 
@@ -223,9 +217,10 @@ def _summarise(
     results = {}
     for i, (direction, (found, chance, n_queries)) in enumerate(summaries.items()):
         intervals = {name: percentile_interval(drawn[:, i, j]) for j, name in enumerate(names)} if draws else {}
-        by_chance = {f"chance_{name}": value for name, value in asdict(chance).items()}
         n_targets = len(labels[direction.split(">")[1]])
-        results[direction] = RetrievalResult(n_queries, n_targets, **asdict(found), **by_chance, ci95=intervals)
+        results[direction] = RetrievalResult(
+            **found.scores(), n_queries=n_queries, n_targets=n_targets, chance=chance, ci95=intervals
+        )
     mean = {name: float(np.mean([getattr(r, name) for r in results.values()])) for name in names}
     mean_intervals = (
         {name: percentile_interval(drawn[:, :, j].mean(1)) for j, name in enumerate(names)} if draws else {}
@@ -240,7 +235,7 @@ def format_table(table: RetrievalTable) -> str:
     lines = [head]
     for name, r in table.directions.items():
         recalls = "".join(f"{100 * value:7.1f}" for value in (r.r1, r.r5, r.r10))
-        ranks = f"{r.median:6g}{r.mean:8.1f}{r.mrr:7.3f}{100 * r.chance_r10:13.1f}"
+        ranks = f"{r.median:6g}{r.mean:8.1f}{r.mrr:7.3f}{100 * r.chance.r10:13.1f}"
         lines.append(f"{name.replace('>', ' > '):<14}{recalls}  {_interval(r.ci95):<15}{ranks}")
     recalls = "".join(f"{100 * table.mean[name]:7.1f}" for name in ("r1", "r5", "r10"))
     lines.append(f"{'mean':<14}{recalls}  {_interval(table.mean_ci95):<15}{'':14}{table.mean['mrr']:7.3f}")

@@ -58,7 +58,7 @@ def test_fewer_than_ten_targets() -> None:
     table = evaluate(Embedded(ids, torch.eye(3)), {"en": Embedded(ids, torch.eye(3))}, DOT, draws=10)
     result = table.directions["en>image"]
     assert (result.r1, result.r10, result.n_targets) == (1.0, 1.0, 3)
-    assert result.chance_r1 == pytest.approx(1 / 3) and result.chance_r10 == 1.0
+    assert result.chance.r1 == pytest.approx(1 / 3) and result.chance.r10 == 1.0
 
 
 def test_random_vectors_score_at_chance() -> None:
@@ -66,7 +66,7 @@ def test_random_vectors_score_at_chance() -> None:
     ids = [f"i{n:03}" for n in range(400)]
     images, captions = (Embedded(ids, torch.randn(400, 64, generator=generator)) for _ in range(2))
     result = evaluate(images, {"en": captions}, SimilarityConfig(normalise=True), draws=200).directions["en>image"]
-    assert result.chance_r10 == pytest.approx(0.025)
+    assert result.chance.r10 == pytest.approx(0.025)
     assert result.r10 < 0.06 and 170 < result.median < 230
     low, high = result.ci95["r10"]
     assert low <= result.r10 <= high and high - low < 0.05

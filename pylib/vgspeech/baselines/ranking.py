@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -41,10 +40,10 @@ def score_pair(
 def _direction(ranks: np.ndarray, scores: np.ndarray, same: np.ndarray) -> dict[str, Any]:
     answerable = ranks > 0
     ranks, scores, same = ranks[answerable], scores[answerable], same[answerable]
-    chance = {f"chance_{name}": value for name, value in asdict(chance_summary(same.sum(1), scores.shape[1])).items()}
+    found, chance = summarise_ranks(ranks), chance_summary(same.sum(1), scores.shape[1])
     random_ties = {"r10_random_ties": _recall_with_random_ties(scores, same, 10)}
     sizes = {"n_queries": len(ranks), "n_targets": scores.shape[1]}
-    return {**sizes, **asdict(summarise_ranks(ranks)), **chance, **random_ties}
+    return {**sizes, **found.beside(chance), **random_ties}
 
 
 def _recall_with_random_ties(scores: np.ndarray, same: np.ndarray, k: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,14 @@ class RankSummary:
     median: float
     mean: float
     mrr: float
+
+    def scores(self) -> dict[str, float]:
+        """The six scores by name, also where a subclass adds more fields."""
+        return {field.name: getattr(self, field.name) for field in fields(RankSummary)}
+
+    def beside(self, chance: RankSummary) -> dict[str, float]:
+        """The scores, then those of chance as ``chance_r1`` and so on: how results are written."""
+        return {**self.scores(), **{f"chance_{name}": value for name, value in chance.scores().items()}}
 
 
 def summarise_ranks(ranks: npt.NDArray[np.int64]) -> RankSummary:
