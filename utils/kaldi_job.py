@@ -5,6 +5,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -157,9 +158,11 @@ def start_bash(
 ) -> subprocess.Popen[bytes]:
     """Start a job's command by ``bash -o pipefail`` in a process group of its own, its output appended to the log."""
     text = PROLOGUE + command
-    with open(log, "ab") as stream, tempfile.TemporaryFile() as script:
+    with contextlib.ExitStack() as files:
+        stream = files.enter_context(open(log, "ab"))
         arguments = ["bash", "-o", "pipefail", "-c", text]
         if len(text) > LONGEST_ARGUMENT:
+            script = files.enter_context(tempfile.TemporaryFile())
             script.write(text.encode(errors="surrogateescape"))
             script.flush()
             os.lseek(script.fileno(), 0, os.SEEK_SET)
@@ -275,4 +278,6 @@ def _show_end(log: str) -> None:
     for line in shown:
         print(f"  | {line[:400]}", file=sys.stderr)
     if note := os.environ.get("VGS_FAILURE_NOTE"):
-        Path(note).write_text(f"{os.path.abspath(log)}\n{shown[-1] if shown else ''}\n")
+        # Our commands say "<command>: error: ..." and may add advice; of others the last line tells most.
+        named = [line for line in shown if ": error: " in line]
+        Path(note).write_text(f"{os.path.abspath(log)}\n{(named or shown or [''])[-1]}\n")

@@ -172,6 +172,13 @@ def test_failure_is_reported_with_log_error_and_resume(recipe: Recipe) -> None:
     assert "stage 1 features: features (interrupted before)" in recipe.run()
 
 
+def test_the_error_is_told_and_not_the_advice_after_it(recipe: Recipe) -> None:
+    command = "echo 'make_x.py: error: a.scp:1: it broke' >&2; echo '  mend a.scp' >&2; exit 4"
+    out = recipe.run("--work-command", command, expect=4)
+    assert "  error:   make_x.py: error: a.scp:1: it broke\n  resume:  " in out
+    assert "  mend a.scp" in out
+
+
 def test_output_that_was_not_made_is_a_failure(recipe: Recipe) -> None:
     text = recipe.script.read_text().replace('cat "$data"/f.[12] >"$data/feats.scp"', "true")
     recipe.script.write_text(text)
