@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from small_release import SmallRelease, write_json, write_wav
-from vgspeech.corpora.metadata import read_metadata, record_lines
+from vgspeech.corpora.metadata import read_metadata, record_places
 from vgspeech.corpora.places import ENGLISH_TREE, HINDI_TREE, hindi_wav, read_english, read_hindi
 from vgspeech.corpora.truth import parse_alignment
 from vgspeech.errors import DataError
@@ -149,10 +149,11 @@ def test_unnamed_speakers_and_numbers_as_names(tmp_path):
     assert [c.utterance for c in records.captions] == ["unknown-train000001", "0-5"]
 
 
-def test_record_lines_with_other_keys_before_and_after(tmp_path):
+def test_places_of_records_with_other_keys_before_and_after(tmp_path):
     path = tmp_path / "a.json"
     path.write_text('{"x": {"data": [1, 2]},\n "data": [\n  {"a": "]"},\n\n  [2], 3\n ], "y": 1}')
-    assert record_lines(path, [1, 2, 3]) == {1: 3, 2: 5, 3: 5}
+    lines = {1: 3, 2: 5, 3: 5}
+    assert record_places(path, lines) == {record: f"{path}:{line}: record {record}" for record, line in lines.items()}
     assert read_metadata(path).records == [{"a": "]"}, [2], 3]
 
 

@@ -79,6 +79,22 @@ def test_images_without_a_language_are_dropped_and_counted(small):
     assert (len(speech("dev_hi")), len(speech("dev_en"))) == (4, 3)
 
 
+def place_of(metadata: Path, record: int, mark: str) -> str:
+    """Where a record starts: the line before the first that holds ``mark``."""
+    line = next(number for number, text in enumerate(metadata.read_text("utf-8").splitlines()) if mark in text)
+    return f"{metadata}:{line}: record {record}"
+
+
+def test_a_caption_that_is_in_another_split_there_is_named_where_it_stands(small):
+    moved = small.english["test"].pop(0)
+    small.english["train"].append(moved)
+    (small.english_root / moved["wav"]).unlink()
+    small.save()
+    both(small, max_bad=0.5)
+    (reason,) = read_table("data/x/speech/test_en/rejected").values()
+    assert reason.startswith(place_of(small.english_root / "metadata/train.json", 5, "test_0") + ": ")
+
+
 def test_too_many_missing_files_stop_with_their_names(small):
     small.english["train"][0].pop("wav")
     (small.english_root / "wavs/1/train_1.wav").unlink()
@@ -88,9 +104,12 @@ def test_too_many_missing_files_stop_with_their_names(small):
         english(small)
     assert "metadata/train.json:5: record 1: no 'wav'" in str(caught.value)
     rejected = read_table("data/x/speech/train_en/rejected")
-    assert rejected["spktrain1-train_1"].endswith("wavs/1/train_1.wav: no such file")
-    assert "its image cannot be used" in rejected["spktrain0-train_2"]
-    assert "not a readable image" in read_table("data/x/images/train/rejected")["t%2Ftrain%2Fimg%202"]
+    metadata, image = small.english_root / "metadata/train.json", small.images / small.english["train"][2]["image"]
+    missing = f"{small.english_root}/wavs/1/train_1.wav: no such file"
+    assert rejected["spktrain1-train_1"] == f"{place_of(metadata, 2, 'train_1')}: {missing}"
+    place, reason = place_of(metadata, 3, "train_2"), f"{image}: not a readable image: it is in no known format"
+    assert rejected["spktrain0-train_2"] == f"{place}: its image cannot be used: {reason}"
+    assert read_table("data/x/images/train/rejected") == {"t%2Ftrain%2Fimg%202": f"{place}: {reason}"}
     assert not Path("data/x/speech/train_en/wav.scp").exists()
 
 
@@ -126,8 +145,9 @@ def test_two_files_with_one_image_id_are_refused(small):
     small.english["train"][1]["image"] = small.english["train"][0]["image"].replace(".jpg", ".png")
     small.save()
     write_image(small.images / small.english["train"][1]["image"])
-    with pytest.raises(DataError, match="two images would have one id"):
+    with pytest.raises(DataError, match="two images would have one id") as caught:
         english(small)
+    assert str(caught.value).startswith(place_of(small.english_root / "metadata/train.json", 2, "train_1") + ": ")
 
 
 def test_an_extension_that_differs_between_releases_is_no_other_image(small):

@@ -22,6 +22,8 @@ class Caption(NamedTuple):
     """Transcript, words joined by single spaces; empty when the release has none."""
     alignment: str
     """``start__WORD__end`` items; empty when the release has none."""
+    source: Path
+    """The metadata file it stands in."""
     record: int
     """Number of the record in its metadata file, from 1."""
 

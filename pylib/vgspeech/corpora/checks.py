@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vgspeech.corpora.captions import Caption, Rejected
 from vgspeech.corpora.division import Division, Part
 from vgspeech.corpora.headers import Header, audio_header, image_header, read_headers
+from vgspeech.corpora.metadata import record_places
 from vgspeech.errors import DataError
 from vgspeech.tables import check_rejected, write_rejected
 
@@ -37,7 +40,7 @@ def check_recordings(division: Division, roots: dict[str, Path], jobs: int) -> d
     bad = {path: header.problem for path, header in headers.items() if header.problem}
     for _, language, part in parts_of(division):
         located = [(caption, f"{roots[language]}/{caption.wav}") for caption in part.captions]
-        _reject(part, {caption.utterance: f"{path}: {bad[path]}" for caption, path in located if path in bad})
+        _reject(part, [(caption, f"{path}: {bad[path]}") for caption, path in located if path in bad])
     return {path: header.duration_s for path, header in headers.items() if not header.problem}
 
 
@@ -55,39 +58,56 @@ def check_images(division: Division, root: Path, jobs: int) -> dict[str, Picture
     pictures = {}
     for split, parts in division.items():
         pictures[split] = found = Pictures()
+        problems: dict[str, str] = {}
         for caption in (caption for part in parts.values() for caption in part.captions):
             path = paths[caption.image]
-            _enter(found, caption, path, headers[path])
-        bad = found.rejected
+            if problem := headers[path].problem:
+                problems.setdefault(caption.image_id, f"{path}: {problem}")
+            else:
+                _enter(found, caption, path, headers[path])
+        # Releases may name one picture with two extensions; the file that is there counts.
+        problems = {image: problem for image, problem in problems.items() if image not in found.paths}
         for part in parts.values():
-            lost = [caption for caption in part.captions if caption.image_id in bad]
-            _reject(part, {c.utterance: f"its image cannot be used: {bad[c.image_id]}" for c in lost})
+            lost = [caption for caption in part.captions if caption.image_id in problems]
+            for caption, place in zip(lost, _places(lost), strict=True):
+                found.rejected.setdefault(caption.image_id, f"{place}: {problems[caption.image_id]}")
+            _reject(part, [(c, f"its image cannot be used: {problems[c.image_id]}") for c in lost])
     return pictures
 
 
 def _enter(found: Pictures, caption: Caption, path: str, header: Header) -> None:
-    """Enter a caption's image. Releases may name one picture with two extensions; the file that is there counts."""
+    """Enter a caption's image."""
     image = caption.image_id
-    if header.problem:
-        if image not in found.paths:
-            found.rejected.setdefault(image, f"{path}: {header.problem}")
-        return
     other = found.paths.setdefault(image, path)
     if other != path:
         raise DataError(
-            f"two images would have one id: {other} and {path}",
-            where=image,
+            f"two images would have one id, {image}: {other} and {path}",
+            where=_places([caption])[0],
             hint="ids leave the extension out: rename one of the two and repair the metadata",
         )
     found.sizes[image] = header.width, header.height
-    found.rejected.pop(image, None)
 
 
-def _reject(part: Part, reasons: dict[str, str]) -> None:
-    """Move captions to the part's rejected ones."""
-    if reasons:
-        part.rejected = part.rejected + [Rejected(utterance, reason) for utterance, reason in reasons.items()]
-        part.captions = [caption for caption in part.captions if caption.utterance not in reasons]
+def _reject(part: Part, bad: list[tuple[Caption, str]]) -> None:
+    """Move captions to the part's rejected ones, each with its place in the metadata and the reason."""
+    if not bad:
+        return
+    places = _places(caption for caption, _ in bad)
+    part.rejected = part.rejected + [
+        Rejected(caption.utterance, f"{place}: {reason}") for place, (caption, reason) in zip(places, bad, strict=True)
+    ]
+    lost = {caption.utterance for caption, _ in bad}
+    part.captions = [caption for caption in part.captions if caption.utterance not in lost]
+
+
+def _places(captions: Iterable[Caption]) -> list[str]:
+    """Where captions stand in their metadata files, looked up anew: ``file:line: record N``."""
+    keys = [(caption.source, caption.record) for caption in captions]
+    numbers: dict[Path, list[int]] = defaultdict(list)
+    for source, record in keys:
+        numbers[source].append(record)
+    places = {source: record_places(source, records) for source, records in numbers.items()}
+    return [places[source][record] for source, record in keys]
 
 
 def list_rejected(division: Division, pictures: dict[str, Pictures], out: Path, max_bad: float) -> None:

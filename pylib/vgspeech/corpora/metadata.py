@@ -49,20 +49,20 @@ def read_metadata(path: Path) -> Metadata:
     return Metadata(image_base, audio_base, top["data"])
 
 
-def record_lines(path: Path, records: Iterable[int]) -> dict[int, int]:
-    """The line on which each record starts.
+def record_places(path: Path, records: Iterable[int]) -> dict[int, str]:
+    """Where each record starts, as messages say it: ``file:line: record N``.
 
     Args:
         path: a metadata file that ``read_metadata`` has read.
         records: numbers of records, from 1.
 
     Returns:
-        record number -> line number.
+        record number -> its place.
     """
     wanted = set(records)
-    lines: dict[int, int] = {}
+    places: dict[int, str] = {}
     if not wanted:
-        return lines
+        return places
     text = path.read_text(encoding="utf-8-sig")
     decode = json.JSONDecoder().raw_decode
     position, line, counted = _start_of_data(text), 1, 0
@@ -71,10 +71,10 @@ def record_lines(path: Path, records: Iterable[int]) -> dict[int, int]:
         if number in wanted:
             line += text.count("\n", counted, position)
             counted = position
-            lines[number] = line
+            places[number] = f"{path}:{line}: record {number}"
         _, position = decode(text, position)
         position = _skip(text, position) + 1  # the comma
-    return lines
+    return places
 
 
 def _start_of_data(text: str) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 from vgspeech.corpora.captions import Caption, Rejected, Release, SplitRecords
 from vgspeech.corpora.ids import UNKNOWN_SPEAKER, image_id, release_path, require_unicode, speaker_id, utterance_id
-from vgspeech.corpora.metadata import Metadata, read_metadata, record_lines
+from vgspeech.corpora.metadata import Metadata, read_metadata, record_places
 from vgspeech.errors import DataError
 
 ENGLISH_TREE = """\
@@ -129,7 +129,7 @@ def _read_split(path: Path, split: str, wav_path: WavPath) -> SplitRecords:
     image_ids: dict[str, str] = {}
     for number, item in enumerate(metadata.records, start=1):
         try:
-            caption = _caption(item, number, split, metadata, wav_path, image_ids)
+            caption = _caption(item, path, number, split, metadata, wav_path, image_ids)
         except ValueError as error:
             refused[number] = str(error), _image_id_of(item, metadata)
             continue
@@ -142,16 +142,16 @@ def _read_split(path: Path, split: str, wav_path: WavPath) -> SplitRecords:
             refused[number] = reason, caption.image_id
         else:
             records.captions.append(caption)
-    lines = record_lines(path, refused)
+    places = record_places(path, refused)
     records.rejected = [
-        Rejected(f"{split}#{number}", f"{path}:{lines[number]}: record {number}: {reason}", image_id)
+        Rejected(f"{split}#{number}", f"{places[number]}: {reason}", image_id)
         for number, (reason, image_id) in refused.items()
     ]
     return records
 
 
 def _caption(
-    item: Any, number: int, split: str, metadata: Metadata, wav_path: WavPath, image_ids: dict[str, str]
+    item: Any, source: Path, number: int, split: str, metadata: Metadata, wav_path: WavPath, image_ids: dict[str, str]
 ) -> Caption:
     """A checked record; ValueError says what is wrong with it. ``image_ids`` keeps one string for each image."""
     if not isinstance(item, dict):
@@ -171,6 +171,7 @@ def _caption(
         wav=wav,
         text=" ".join(_optional(item, "asr_text").split()),
         alignment=_optional(item, "text_alignment"),
+        source=source,
         record=number,
     )
 
