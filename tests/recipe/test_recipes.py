@@ -53,16 +53,16 @@ def test_a_second_run_does_nothing(bilingual: Path) -> None:
         path: path.stat().st_mtime_ns for path in bilingual.rglob("*") if path.is_file() and ".stages" not in str(path)
     }
     assert after == before
-    assert time.monotonic() - started < 60  # a hang, not a speed
+    assert time.monotonic() - started < 20  # measured: 1.4 s
 
 
 @slow
 def test_every_stage_can_be_started_again_and_changes_nothing(bilingual: Path) -> None:
-    """From stage 5 on, one by one; the numbers stay what they were."""
+    """One by one; the numbers stay what they were."""
     scores = [TEST + "/retrieval/results.json", TEST + "/matchmaps/localisation.json"]
     scores.append("exp/mini/lexicon/mini/en-hi/scores.json")
     before = [(bilingual / name).read_bytes() for name in scores]
-    for number in range(4, 11):
+    for number in range(11):
         printed = run("hindi_english", bilingual, *TINY, "--stage", str(number), "--stop-stage", str(number))
         assert f"stage {number} {STAGES[number]}: done in" in printed
     assert [(bilingual / name).read_bytes() for name in scores] == before
@@ -103,11 +103,11 @@ def test_an_interrupted_training_goes_on_and_ends_the_same(bilingual: Path, tmp_
         deadline = time.monotonic() + 120
         while not (train_log.exists() and "epoch 1:" in train_log.read_text()) and time.monotonic() < deadline:
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as the terminal does for Ctrl-C
         status = process.wait(60)
     printed = (tmp_path / "log").read_text()
-    if status != 0:  # else it was faster than the signal
-        assert status in (85, 130) and "resume:" in printed and "Traceback" not in printed
+    assert status in (85, 130) and printed.count("resume:") == 1 and "Traceback" not in printed
+    assert not (work / "exp/mini/.stages/04-train.json").exists()
     run("hindi_english", work, *options)
     ours, theirs = (torch.load(w / "exp/mini/best.pt", weights_only=True) for w in (work, bilingual))
     flat = [w.get("model", w) for w in (ours, theirs)]
