@@ -10,6 +10,7 @@ set -euo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # begin options
+results=           # folder of eval/ and lexicon/ (default: <model-dir>)
 no_audio=false     # leave all recordings out
 allow_pipes=false  # run the commands that wav.scp holds
 # end options
@@ -22,7 +23,7 @@ model=$1 data=$2 out=$3
 . "$root/utils/step.sh"
 
 need_files "run stage 4 (train) first" "$model/config.yaml"
-arguments=()
+arguments=(--results "${results:-$model}")
 [ "$no_audio" = false ] || arguments+=(--no-audio)
 [ "$allow_pipes" = false ] || arguments+=(--allow-pipes)
 python -m vgspeech.bin.make_report --model "$model" --data "$data" --out "$out" "${arguments[@]}"

@@ -4,7 +4,8 @@
 # A function says what its stage reads (--in), makes (--out) and depends on (--opt, --verb), then calls one or two steps.
 # From run.sh: langs, mini_config, mini_set, front_end_config, discovery_split; the other variables are explained in utils/recipe.sh.
 
-eval_dir=$model_dir/eval/$corpus
+eval_dir=$result_dir/eval/$corpus
+lexicon_dir=$result_dir/lexicon/$corpus
 read -r -a language_list <<<"$langs"
 : "${mini_config:=$conf/mini_corpus.yaml}"
 
@@ -23,6 +24,9 @@ fi
 if [ -v "option_given[model]" ]; then
   for file in config.yaml best.pt; do
     [ -f "$model_dir/$file" ] || usage_error "--model: $model_dir holds no trained model, it has no $file"
+  done
+  for option in set train_config; do
+    [ ! -v "option_given[$option]" ] || usage_error "--${option//_/-}: --model is used as it is, nothing is trained"
   done
 elif [ "$dry_run" = false ] && { ((${#set[@]} > 0)) || [ -v "option_given[train_config]" ]; }; then
   python -m vgspeech.bin.check_config "${set[@]/#/--set=}" "$train_config" >/dev/null || exit
@@ -210,32 +214,44 @@ stage_lexicon() {
     stage_skipped 9 lexicon "it needs two languages and this recipe has one ($langs)"
   elif lacks_discovery_split; then
     stage_skipped 9 lexicon "the corpus has no split $discovery_split"
-  elif stage 9 lexicon "bilingual lexicon" --stamp "$model_dir/lexicon/$corpus/.stages" \
+  elif stage 9 lexicon "bilingual lexicon" --stamp "$lexicon_dir/.stages" \
     --in "$model_dir/best.pt" --in "$eval_dir/$discovery_split/embed/embed.json" --maybe "$data/lexicon.tsv" \
-    --out "$model_dir/lexicon/$corpus/*/lexicon.tsv" --opt "seed discovery_split" \
+    --out "$lexicon_dir/*/lexicon.tsv" --opt "seed discovery_split" \
     --verb "find_peaks cluster_peaks link_clusters"; then
     local a b
     for a in "${!language_list[@]}"; do
       for ((b = a + 1; b < ${#language_list[@]}; b++)); do
         "$recipe"/steps/discover_lexicon.sh --nj "$nj" --cmd "$train_cmd" --seed "$seed" \
           "$eval_dir/$discovery_split/embed" "$data" "$discovery_split" "${language_list[a]}" "${language_list[b]}" \
-          "$model_dir/lexicon/$corpus/${language_list[a]}-${language_list[b]}"
+          "$lexicon_dir/${language_list[a]}-${language_list[b]}"
       done
     done
     stage_done
   fi
 }
 
+# The page of the corpus that the model was trained on, as the training's stamp tells, is the model's own; others have theirs.
+report_folder() {
+  local trained=$result_dir/.stages/04-train.json
+  if [ ! -v "option_given[model]" ] || { [ -f "$trained" ] && grep -qF "\"$data/images/train" "$trained"; }; then
+    echo "$result_dir/report"
+  else
+    echo "$result_dir/report/$corpus"
+  fi
+}
+
 # 10. One page: curves, retrieval, matchmaps, units and the picture dictionary.
 stage_report() {
-  if stage 10 report "report" --stamp "$model_dir/report/.stages" \
-    --in "$model_dir/metrics.jsonl" --in "$eval_dir/*/retrieval/results.json" --maybe "$eval_dir/*/retrieval/baselines.json" \
+  local report_dir
+  report_dir=$(report_folder)
+  if stage 10 report "report" --stamp "$report_dir/.stages" \
+    --maybe "$model_dir/metrics.jsonl" --in "$eval_dir/*/retrieval/results.json" --maybe "$eval_dir/*/retrieval/baselines.json" \
     --maybe "$eval_dir/*/matchmaps/localisation.json" --maybe "$eval_dir/*/matchmaps/captions.json" \
     --maybe "$data/speech/*/utt2share" \
-    --maybe "$eval_dir/*/units/*/scores.json" --maybe "$model_dir/lexicon/$corpus/*/scores.json" \
-    --maybe "$model_dir/lexicon/$corpus/*/lexicon.tsv" --out "$model_dir/report/index.html" --opt no_audio --verb make_report; then
-    "$recipe"/steps/make_report.sh --no-audio "$no_audio" "$model_dir" "$data" "$model_dir/report"
-    echo "open $(cd "$model_dir" && pwd)/report/index.html in a browser"
+    --maybe "$eval_dir/*/units/*/scores.json" --maybe "$lexicon_dir/*/scores.json" \
+    --maybe "$lexicon_dir/*/lexicon.tsv" --out "$report_dir/index.html" --opt no_audio --verb make_report; then
+    "$recipe"/steps/make_report.sh --no-audio "$no_audio" --results "$result_dir" "$model_dir" "$data" "$report_dir"
+    echo "open $work/$report_dir/index.html in a browser"
     stage_done
   fi
 }

@@ -26,9 +26,10 @@
 #
 # Variables afterwards, besides the options below: root, recipe (folder of run.sh), conf ($recipe/conf), work (the work
 # directory, which is now the current directory), start_dir (where the user typed), data (data/$corpus), model_dir
-# (exp/<config>[_corpus][_tag][_seedN], or --model), option_given[name], train_cmd, cuda_cmd and what else cmd.sh sets
-# (--cmd replaces both). Paths that the user typed are absolute; data and model_dir are relative to the work directory, so
-# that it can be moved.
+# (exp/<config>[_corpus][_tag][_seedN], or --model), result_dir (where what is made with the model goes: model_dir, or
+# exp/<model>_applied[_tag][_seedN] for a --model outside of the work directory or with a --tag or --seed),
+# option_given[name], train_cmd, cuda_cmd and what else cmd.sh sets (--cmd replaces both). Paths that the user typed are
+# absolute; data, result_dir and a model_dir in the work directory are relative to it, so that it can be moved.
 #
 # Functions: stage, stage_done (below), log TEXT, absolute_path PATH, usage_error TEXT.
 
@@ -63,6 +64,7 @@ tag=             # name of an experiment, part of the model's folder
 seed=1           # random seed; the mini corpus has its own
 dir=             # work directory, holds data/ and exp/ (default: the recipe's folder)
 model=           # folder of a trained model, used as it is (default: exp/<configuration>[_corpus][_tag][_seed] is trained)
+  # what is made with one from outside of --dir, or with --tag or --seed, goes to exp/<model>_applied[_tag][_seed]
 cmd=             # job runner, instead of those in cmd.sh
 force=false      # run finished stages again from scratch; old results are moved aside
 dry_run=false    # say what would be done and why, touch nothing
@@ -96,12 +98,13 @@ options_epilogue() { printf '\nStages: %s\n' "$(_list_stages)"; }
 
 log() { printf '%(%F %T)T %s\n' -1 "$*"; }
 
-# A path as the user typed it, made absolute.
+# A path as the user typed it, made absolute; one place has one name, however it was typed (links keep theirs).
 absolute_path() {
-  case $1 in
-    '' | /*) printf '%s' "$1" ;;
-    *) printf '%s/%s' "$start_dir" "$1" ;;
-  esac
+  [[ -n $1 ]] || return 0
+  local path=$1 links=-s
+  [[ $path == /* ]] || path=$start_dir/$path
+  [[ /$path/ != */../* ]] || links=-P # what .. leads to is known only without links
+  realpath -m "$links" -- "$path"
 }
 
 # _resolve_stage OPTION: the option's value as a number.
@@ -178,16 +181,21 @@ fi
 
 work=${dir:-$recipe}
 data=data/$corpus
+_experiment=${tag:+_$tag}
+((seed == 1)) || _experiment+=_seed$seed
 if [[ -n $model ]]; then
   # A model folder as it is called inside the work directory, or a path as typed.
-  [[ $model == /* || -d $work/$model || $model == exp/* ]] || model=$(absolute_path "$model")
-  model_dir=${model#"$work"/}
+  if [[ $model != /* && (-d $work/$model || ! -d $start_dir/$model) ]]; then model=$work/$model; fi
+  model_dir=$(realpath -m -- "$(absolute_path "$model")")
+  model_dir=${model_dir#"$(realpath -m -- "$work")"/}
+  result_dir=$model_dir
+  [[ $model_dir != /* && -z $_experiment ]] || result_dir=exp/${model_dir##*/}_applied$_experiment
 else
   model_dir=${train_config##*/}
   model_dir=exp/${model_dir%.yaml}
-  [[ $train_config == "$_corpus_config" ]] || model_dir+=_$corpus
-  model_dir+=${tag:+_$tag}
-  ((seed == 1)) || model_dir+=_seed$seed
+  [[ $train_config == "$_corpus_config" && -v default_config[$corpus] ]] || model_dir+=_$corpus
+  model_dir+=$_experiment
+  result_dir=$model_dir
 fi
 
 # ---- supervision, work directory, environment ----

@@ -43,7 +43,8 @@ if stage 2 train "a model" --stamp "$model_dir/.stages" --in "$data/feats.scp" -
   cp "$data/feats.scp" "$model_dir/best.pt"
   stage_done
 fi
-printf '%s\n' "model_dir=$model_dir" "source_dir=$source_dir" "corpus=$corpus" "cwd=$PWD" "config=$train_config"
+printf '%s\n' "model_dir=$model_dir" "result_dir=$result_dir" "source_dir=$source_dir" "corpus=$corpus" "cwd=$PWD" \
+  "config=$train_config"
 """
 
 

@@ -109,9 +109,35 @@ def test_other_experiments_are_never_drift(recipe: Recipe) -> None:
     out = recipe.run("--source-dir", "../corpus", cwd=recipe.dir)
     assert "corpus=real" in out
     assert "model_dir=exp/real\n" in out
-    assert f"source_dir={recipe.dir}/../corpus" in out
+    assert f"source_dir={recipe.dir.parent}/corpus\n" in out
     assert recipe.run().count("up to date") == 3
     assert "model_dir=exp/mini_seed2\n" in recipe.run("--seed", "2", "--dry-run")
+
+
+def test_a_model_has_one_name_however_it_is_typed(recipe: Recipe, tmp_path: Path) -> None:
+    recipe.run()
+    (tmp_path / "link").symlink_to(recipe.dir)
+    typed = ("exp/mini", f"{recipe.dir}/exp/mini/", "../small/exp/../exp/mini", f"{tmp_path}/link/exp/mini")
+    for model in typed:
+        out = recipe.run("--model", model, "--dry-run", cwd=recipe.dir)
+        assert "\nmodel_dir=exp/mini\nresult_dir=exp/mini\n" in out, model
+    out = recipe.run("--model", "exp/mini", "--tag", "t", "--seed", "2", "--dry-run")
+    assert "\nmodel_dir=exp/mini\nresult_dir=exp/mini_applied_t_seed2\n" in out
+    for model in ("egs/small/exp/mini", f"{recipe.root}/egs/small/exp/mini"):
+        out = recipe.run("--model", model, "--dir", str(tmp_path / "elsewhere"), "--dry-run")
+        assert f"\nmodel_dir={recipe.dir.resolve()}/exp/mini\nresult_dir=exp/mini_applied\n" in out, model
+
+
+def test_paths_have_one_name_however_they_are_typed(recipe: Recipe, tmp_path: Path) -> None:
+    (recipe.root / "corpus").mkdir()
+    (tmp_path / "link").symlink_to(recipe.dir)
+    for typed, named in (
+        ("./corpus//", f"{recipe.root}/corpus"),
+        (f"{tmp_path}/link", f"{tmp_path}/link"),
+        (f"{tmp_path}/link/../x", f"{recipe.dir.parent}/x"),
+    ):
+        out = recipe.run("--source-dir", typed, "--dry-run")
+        assert f"\nsource_dir={named}\n" in out
 
 
 def test_stage_runs_from_there_on(recipe: Recipe) -> None:

@@ -189,7 +189,7 @@ def test_the_mini_corpus_is_called_synthetic_and_others_are_not(
     planted: Planted, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert "says nothing about accuracy on real speech" not in run(monkeypatch, planted)
-    assert ReportInput(planted.model, tmp_path / "data/mini").synthetic
+    assert ReportInput(planted.model, tmp_path / "data/mini", planted.model).synthetic
 
 
 def test_a_large_report_becomes_a_folder_and_a_small_one_cleans_up(tmp_path: Path) -> None:

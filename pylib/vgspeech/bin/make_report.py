@@ -15,13 +15,16 @@ VERSION = 1
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="model directory, exp/<model>")
+    parser.add_argument("--results", type=Path, help="folder of eval/ and lexicon/ (default: the model directory)")
     parser.add_argument("--data", type=Path, required=True, help="corpus directory, data/<corpus>")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
     parser.add_argument("--no-audio", action="store_true", help="leave all recordings out")
     parser.add_argument("--allow-pipes", action="store_true", help="run the commands that wav.scp holds")
     args = parser.parse_args()
 
-    source = ReportInput(args.model, args.data, audio=not args.no_audio, allow_pipes=args.allow_pipes)
+    source = ReportInput(
+        args.model, args.data, args.results or args.model, audio=not args.no_audio, allow_pipes=args.allow_pipes
+    )
     files, titles = make_report(source, args.out)
     size = sum(path.stat().st_size for path in files) / 1e6
     kind = "one file" if len(files) == 1 else f"{len(files)} files"

@@ -25,12 +25,14 @@ class ReportInput:
     Attributes:
         model: exp/<model>.
         data: data/<corpus>.
+        results: folder of eval/ and lexicon/; the model directory, if the model was not taken from elsewhere.
         audio: False leaves all recordings out.
         allow_pipes: run the commands that wav.scp may hold.
     """
 
     model: Path
     data: Path
+    results: Path
     audio: bool = True
     allow_pipes: bool = False
 
@@ -51,13 +53,13 @@ class ReportInput:
 
     def eval_splits(self) -> list[str]:
         """Splits that something was evaluated on, shortest name first (``test`` before ``test_unseen``)."""
-        folder = self.model / "eval" / self.corpus
+        folder = self.results / "eval" / self.corpus
         found = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
         return sorted(found, key=lambda name: (not name.startswith("test"), len(name), name))
 
     def eval_folder(self, split: str) -> Path:
         """Where the results of a split are."""
-        return self.model / "eval" / self.corpus / split
+        return self.results / "eval" / self.corpus / split
 
     def each_split(self, name: str) -> dict[str, Any]:
         """Split to the content of a JSON file of its evaluation, where there is one."""

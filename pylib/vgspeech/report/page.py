@@ -72,7 +72,7 @@ def _glance(results: Mapping[str, Any], localisation: Mapping[str, Any], source:
         rates = [rate for rate in found if rate is not None]
         if rates:
             items.append((f"{100 * sum(rates) / len(rates):.1f} %", "of nouns look at their object"))
-    for path in sorted((source.model / "lexicon" / source.corpus).glob("*/scores.json")):
+    for path in sorted((source.results / "lexicon" / source.corpus).glob("*/scores.json")):
         links = read_json(path)["links"]
         items.append((str(links["significant"]), f"words linked, {path.parent.name.replace('-', ' – ')}"))
     return "".join(f"<li><b>{text(value)}</b><span>{text(label)}</span></li>" for value, label in items)

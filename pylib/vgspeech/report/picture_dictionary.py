@@ -26,7 +26,7 @@ PICTURES, CLIPS = 4, 4
 
 def dictionary_sections(source: ReportInput, assets: Assets) -> list[Section]:
     """One section for every pair of languages; one that says what is missing when there is none."""
-    folders = sorted(path.parent for path in (source.model / "lexicon" / source.corpus).glob("*/lexicon.tsv"))
+    folders = sorted(path.parent for path in (source.results / "lexicon" / source.corpus).glob("*/lexicon.tsv"))
     if not folders:
         need = "run stage 9" if len(source.config.languages) > 1 else "it needs a model of two languages"
         return [Section("dictionary", TITLE, missing(f"No picture dictionary: {need}."))]
