@@ -1,4 +1,4 @@
-"""Pictures of matchmaps and sounds: arrays in, arrays or image bytes out.
+"""Pictures of matchmaps, sounds and scores: arrays in, arrays or image bytes out.
 
 Pictures hold no words: a font that lacks a script, or that cannot join its letters, would print wrong text. The report
 sets the words beside the pictures, where the browser shapes them.
@@ -7,6 +7,7 @@ sets the words beside the pictures, where the browser shapes them.
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -133,3 +134,32 @@ def _draw_sound(axes: Any, caption: PicturedCaption, sound: np.ndarray) -> None:
     axes.plot(caption.times.centres(len(curve)), height, color=ACCENT, linewidth=1.6)
     axes.set(xlim=(0, caption.duration_s), ylim=(0, 1))
     axes.set_axis_off()
+
+
+def picture_of_detectors(precision: np.ndarray, recall: np.ndarray, curve: Mapping[float, int]) -> bytes:
+    """Word detectors as a picture: precision against recall of the best, and how many words pass each F1 threshold.
+
+    Args:
+        precision, recall: (N,) 0 to 1 of the best words.
+        curve: F1 threshold to number of words.
+
+    Returns:
+        PNG bytes.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 4.0), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    scatter, steps = figure.subplots(1, 2)
+    for f1 in (0.3, 0.5, 0.7, 0.9):  # lines of equal F1: R = F1 P / (2 P - F1)
+        line = np.linspace(f1 / (2 - f1), 1, 100)
+        scatter.plot(line, f1 * line / (2 * line - f1), color="0.85", linewidth=0.8, zorder=0)
+    scatter.scatter(precision, recall, s=14, color=ACCENT, alpha=0.6, linewidths=0)
+    scatter.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="precision", ylabel="recall", title=f"best {len(recall)} words")
+    passed = {threshold: words for threshold, words in curve.items() if words}
+    steps.semilogy(list(passed), list(passed.values()), color=ACCENT, marker="o", markersize=3)
+    steps.set(xlim=(0, 1), xlabel="F1 threshold", ylabel="words detected")
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()

@@ -11,7 +11,9 @@ from vgspeech.archive import ArchiveReader
 from vgspeech.errors import DataError
 from vgspeech.stats.clustering import agreement, majority, purity
 from vgspeech.stats.kmeans import assign, kmeans, unit_rows
+from vgspeech.units.clock import CodeClock
 from vgspeech.units.codes import encode, learn_codebook, write_codes
+from vgspeech.units.runs import collapse, ctm_lines, expand, separate, write_runs
 
 
 def blobs(spherical: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -76,3 +78,16 @@ def test_agreement_of_perfect_and_of_random_clusters() -> None:
         ("", 0.0),
         ("x", pytest.approx(2 / 3)),
     ]
+
+
+def test_runs_give_the_codes_back_and_their_times(tmp_path: Path) -> None:
+    codes = {"a": np.array([4, 4, 4, 0, 0, 4], np.int32), "b": np.array([7], np.int32), "c": np.zeros(0, np.int32)}
+    assert write_runs(tmp_path, codes) == 4
+    stored = ArchiveReader(tmp_path / "runs.scp")
+    assert stored["a"].tolist() == [4, 3, 0, 2, 4, 1]
+    for utt, sequence in codes.items():
+        np.testing.assert_array_equal(expand(separate(stored[utt])), sequence)
+        np.testing.assert_array_equal(expand(collapse(sequence)), sequence)
+    # frames centred at 5 ms + 80 ms f: the first run is cut at 0, the others last whole frames
+    lines = "".join(ctm_lines(codes.items(), CodeClock(0.08, 0.005)))
+    assert lines == ("a 1 0.0000 0.2050 4\na 1 0.2050 0.1600 0\na 1 0.3650 0.0800 4\nb 1 0.0000 0.0450 7\n")

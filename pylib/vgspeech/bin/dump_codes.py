@@ -13,12 +13,14 @@ from vgspeech.archive import ArchiveReader, ArchiveWriter
 from vgspeech.config import ExperimentConfig, load_config
 from vgspeech.errors import DataError, run_main
 from vgspeech.files import read_json, write_json
+from vgspeech.units.clock import CodeClock
 from vgspeech.units.codes import encode, learn_codebook, write_codes
+from vgspeech.units.runs import write_ctm_of_codes, write_runs
 
 if TYPE_CHECKING:
     from vgspeech.units.layers import LayerOutputs
 
-VERSION = 1
+VERSION = 2
 
 
 def layer_outputs(args: argparse.Namespace, config: ExperimentConfig, layer: str) -> LayerOutputs:
@@ -86,16 +88,22 @@ def main() -> None:
     parser.add_argument("--num-codes", type=int, default=128, help="K of k-means")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("out", type=Path, help="folder for codes.ark, codes.scp and codes.json")
+    parser.add_argument("--ctm", action="store_true", help="also write codes.ctm, the times of all runs as text")
+    parser.add_argument("out", type=Path, help="folder for codes.scp, runs.scp (with their archives) and codes.json")
     args = parser.parse_args()
 
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
         about, captions, used = dump(args)
+    codes = ArchiveReader(args.out / "codes.scp")
+    runs = write_runs(args.out, codes)
+    if args.ctm:
+        write_ctm_of_codes(args.out / "codes.ctm", codes, CodeClock.of(about))
     write_json(args.out / "codes.json", about)
     print(
-        f"dump_codes: {captions} captions in {used} of {about['num_codes']} codes ({about['method']}, {about['layer']})"
+        f"dump_codes: {captions} captions in {used} of {about['num_codes']} codes ({about['method']}, "
+        f"{about['layer']}), {runs} runs"
     )
 
 

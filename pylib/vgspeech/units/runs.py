@@ -1,0 +1,89 @@
+"""Runs: a code that stays the same over several frames, as one symbol with a length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vgspeech.archive import ArchiveWriter
+from vgspeech.files import atomic_write
+from vgspeech.units.clock import CodeClock
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Runs(NamedTuple):
+    """Runs of one utterance.
+
+    Attributes:
+        codes: (R,) int32; neighbours differ.
+        lengths: (R,) int32 frames of each.
+    """
+
+    codes: Array
+    lengths: Array
+
+    @property
+    def starts(self) -> Array:
+        """(R,) first frame of each run."""
+        return np.cumsum(self.lengths) - self.lengths
+
+
+def collapse(codes: Array) -> Runs:
+    """The runs of a sequence of codes (T,)."""
+    codes = np.asarray(codes, dtype=np.int32)
+    first = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]]) if len(codes) else np.zeros(0, np.int64)
+    return Runs(codes[first], np.diff(np.r_[first, len(codes)]).astype(np.int32))
+
+
+def expand(runs: Runs) -> Array:
+    """The codes (T,) int32 that `collapse` took."""
+    return np.repeat(runs.codes, runs.lengths)
+
+
+def interleave(runs: Runs) -> Array:
+    """Runs as archives hold them: (2R,) int32, code and length in turn."""
+    return np.stack([runs.codes, runs.lengths], axis=1).reshape(-1).astype(np.int32)
+
+
+def separate(record: Array) -> Runs:
+    """Runs of an archive's record (see `interleave`)."""
+    return Runs(record[0::2], record[1::2])
+
+
+def write_runs(folder: Path, codes: Mapping[str, Array]) -> int:
+    """Write ``runs.ark`` and ``runs.scp``: the run-length form of the codes.
+
+    Returns:
+        The number of runs.
+    """
+    total = 0
+    with ArchiveWriter(folder / "runs.ark", folder / "runs.scp") as archive:
+        for utt, sequence in codes.items():
+            runs = collapse(sequence)
+            archive.write(utt, interleave(runs))
+            total += len(runs.codes)
+    return total
+
+
+def run_times(runs: Runs, clock: CodeClock) -> tuple[Array, Array]:
+    """(R,) seconds at which runs start and end."""
+    return clock.starts(runs.starts), clock.starts(runs.starts + runs.lengths)
+
+
+def ctm_lines(codes: Iterable[tuple[str, Array]], clock: CodeClock) -> Iterator[str]:
+    """Lines ``utterance 1 start duration code`` of every run, as aligners write words (NIST's CTM)."""
+    for utt, sequence in codes:
+        runs = collapse(sequence)
+        starts, ends = run_times(runs, clock)
+        for code, start, end in zip(runs.codes.tolist(), starts.tolist(), ends.tolist(), strict=True):
+            yield f"{utt} 1 {start:.4f} {end - start:.4f} {code}\n"
+
+
+def write_ctm_of_codes(path: Path, codes: Mapping[str, Array], clock: CodeClock) -> None:
+    """Write ``codes.ctm`` (see `ctm_lines`)."""
+    with atomic_write(path) as stream:
+        stream.writelines(ctm_lines(codes.items(), clock))
