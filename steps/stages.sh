@@ -195,13 +195,14 @@ stage_units() {
     stage_skipped 8 units "the corpus has no split $discovery_split"
   elif stage 8 units "codes and word detectors" --stamp "$eval_dir/.stages" \
     --in "$model_dir/best.pt" --in "$eval_dir/$discovery_split/embed/embed.json" --maybe "$data/speech/*/ctm" \
-    --out "$eval_dir/$discovery_split/units/*/codes.scp" --opt discovery_split --verb "dump_codes score_word_detectors"; then
+    --out "$eval_dir/$discovery_split/units/*/codes.scp" --opt discovery_split --verb "dump_codes score_word_detectors score_segmentation"; then
     local lang
     for lang in "${language_list[@]}"; do
       "$recipe"/steps/dump_codes.sh --cmd "$train_cmd" "$model_dir" "$data" "$discovery_split" "$lang" \
         "$eval_dir/$discovery_split/units/$lang"
       if [ -f "$data/speech/${discovery_split}_$lang/ctm" ]; then
         "$recipe"/steps/score_word_detectors.sh "$data/speech/${discovery_split}_$lang" "$eval_dir/$discovery_split/units/$lang"
+        "$recipe"/steps/score_segmentation.sh "$data/speech/${discovery_split}_$lang" "$eval_dir/$discovery_split/units/$lang"
       fi
     done
     stage_done

@@ -13,7 +13,7 @@ from vgspeech.stats.clustering import agreement, majority, purity
 from vgspeech.stats.kmeans import assign, kmeans, unit_rows
 from vgspeech.units.clock import CodeClock
 from vgspeech.units.codes import encode, learn_codebook, write_codes
-from vgspeech.units.runs import collapse, ctm_lines, expand, separate, write_runs
+from vgspeech.units.runs import collapse, expand, read_runs, separate, write_ctm_of_runs, write_runs
 
 
 def blobs(spherical: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -82,12 +82,13 @@ def test_agreement_of_perfect_and_of_random_clusters() -> None:
 
 def test_runs_give_the_codes_back_and_their_times(tmp_path: Path) -> None:
     codes = {"a": np.array([4, 4, 4, 0, 0, 4], np.int32), "b": np.array([7], np.int32), "c": np.zeros(0, np.int32)}
-    assert write_runs(tmp_path, codes) == 4
+    assert write_runs(tmp_path, ((utt, collapse(sequence)) for utt, sequence in codes.items())) == 4
     stored = ArchiveReader(tmp_path / "runs.scp")
     assert stored["a"].tolist() == [4, 3, 0, 2, 4, 1]
     for utt, sequence in codes.items():
         np.testing.assert_array_equal(expand(separate(stored[utt])), sequence)
         np.testing.assert_array_equal(expand(collapse(sequence)), sequence)
     # frames centred at 5 ms + 80 ms f: the first run is cut at 0, the others last whole frames
-    lines = "".join(ctm_lines(codes.items(), CodeClock(0.08, 0.005)))
-    assert lines == ("a 1 0.0000 0.2050 4\na 1 0.2050 0.1600 0\na 1 0.3650 0.0800 4\nb 1 0.0000 0.0450 7\n")
+    write_ctm_of_runs(tmp_path / "codes.ctm", read_runs(tmp_path), CodeClock(0.08, 0.005))
+    lines = (tmp_path / "codes.ctm").read_text().splitlines()
+    assert lines == ["a 1 0.0000 0.2050 4", "a 1 0.2050 0.1600 0", "a 1 0.3650 0.0800 4", "b 1 0.0000 0.0450 7"]

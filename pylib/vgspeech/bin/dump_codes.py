@@ -15,7 +15,7 @@ from vgspeech.errors import DataError, run_main
 from vgspeech.files import read_json, write_json
 from vgspeech.units.clock import CodeClock
 from vgspeech.units.codes import encode, learn_codebook, write_codes
-from vgspeech.units.runs import write_ctm_of_codes, write_runs
+from vgspeech.units.runs import collapse, read_runs, write_ctm_of_runs, write_runs
 
 if TYPE_CHECKING:
     from vgspeech.units.layers import LayerOutputs
@@ -97,9 +97,9 @@ def main() -> None:
     with threadpool_limits(1):
         about, captions, used = dump(args)
     codes = ArchiveReader(args.out / "codes.scp")
-    runs = write_runs(args.out, codes)
+    runs = write_runs(args.out, ((utt, collapse(sequence)) for utt, sequence in codes.items()))
     if args.ctm:
-        write_ctm_of_codes(args.out / "codes.ctm", codes, CodeClock.of(about))
+        write_ctm_of_runs(args.out / "codes.ctm", read_runs(args.out), CodeClock.of(about))
     write_json(args.out / "codes.json", about)
     print(
         f"dump_codes: {captions} captions in {used} of {about['num_codes']} codes ({about['method']}, "

@@ -55,6 +55,34 @@ def agreement(clusters: Sequence[int] | Array, labels: Sequence[str]) -> dict[st
     return dict(zip(names, map(float, values), strict=True))
 
 
+def information(counts: Array) -> dict[str, float]:
+    """Mutual information of clusters and labels over each of the usual normalisers, which give different numbers.
+
+    Args:
+        counts: (clusters, labels) of items.
+
+    Returns:
+        {"nmi_mean", "nmi_sqrt", "nmi_max"}: I(C;W) over the arithmetic mean, the geometric mean and the larger of the
+        two entropies; "nmi_labels": over that of the labels (how much of the label the cluster tells); "purity". 0
+        where the normaliser is 0.
+    """
+    names = ("nmi_mean", "nmi_sqrt", "nmi_max", "nmi_labels", "purity")
+    total = counts.sum()
+    if not total:
+        return dict.fromkeys(names, 0.0)
+    h_c, h_w = _entropy(counts.sum(1) / total), _entropy(counts.sum(0) / total)
+    shared = max(h_c + h_w - _entropy(counts.reshape(-1) / total), 0.0)
+    normalisers = ((h_c + h_w) / 2, np.sqrt(h_c * h_w), max(h_c, h_w), h_w)
+    values = [float(shared / n) if n > 0 else 0.0 for n in normalisers]
+    return dict(zip(names, [*values, float(counts.max(1).sum() / total)], strict=True))
+
+
+def _entropy(shares: Array) -> float:
+    """In nats."""
+    positive = shares[shares > 0]
+    return float(-(positive * np.log(positive)).sum())
+
+
 def majority(clusters: Sequence[int] | Array, labels: Sequence[str], n_clusters: int) -> list[tuple[str, float]]:
     """Every cluster's commonest label and its share of the members; the first in C order among equals.
 

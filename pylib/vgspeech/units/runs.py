@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from vgspeech.archive import ArchiveWriter
+from vgspeech.archive import ArchiveReader, ArchiveWriter
 from vgspeech.files import atomic_write
+from vgspeech.stats.segmentation import Segments
 from vgspeech.units.clock import CodeClock
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -19,7 +20,7 @@ class Runs(NamedTuple):
     """Runs of one utterance.
 
     Attributes:
-        codes: (R,) int32; neighbours differ.
+        codes: (R,) int32; neighbours differ, but for pseudo-words, of which one may follow itself.
         lengths: (R,) int32 frames of each.
     """
 
@@ -54,36 +55,35 @@ def separate(record: Array) -> Runs:
     return Runs(record[0::2], record[1::2])
 
 
-def write_runs(folder: Path, codes: Mapping[str, Array]) -> int:
-    """Write ``runs.ark`` and ``runs.scp``: the run-length form of the codes.
+def write_runs(folder: Path, runs: Iterable[tuple[str, Runs]]) -> int:
+    """Write ``runs.ark`` and ``runs.scp``: the run-length form of every utterance's codes.
 
     Returns:
         The number of runs.
     """
     total = 0
     with ArchiveWriter(folder / "runs.ark", folder / "runs.scp") as archive:
-        for utt, sequence in codes.items():
-            runs = collapse(sequence)
-            archive.write(utt, interleave(runs))
-            total += len(runs.codes)
+        for utt, found in runs:
+            archive.write(utt, interleave(found))
+            total += len(found.codes)
     return total
 
 
-def run_times(runs: Runs, clock: CodeClock) -> tuple[Array, Array]:
-    """(R,) seconds at which runs start and end."""
-    return clock.starts(runs.starts), clock.starts(runs.starts + runs.lengths)
+def read_runs(folder: Path) -> Iterator[tuple[str, Runs]]:
+    """Every utterance and its runs, from ``runs.scp``."""
+    for utt, record in ArchiveReader(folder / "runs.scp").items():
+        yield utt, separate(record)
 
 
-def ctm_lines(codes: Iterable[tuple[str, Array]], clock: CodeClock) -> Iterator[str]:
-    """Lines ``utterance 1 start duration code`` of every run, as aligners write words (NIST's CTM)."""
-    for utt, sequence in codes:
-        runs = collapse(sequence)
-        starts, ends = run_times(runs, clock)
-        for code, start, end in zip(runs.codes.tolist(), starts.tolist(), ends.tolist(), strict=True):
-            yield f"{utt} 1 {start:.4f} {end - start:.4f} {code}\n"
+def run_times(runs: Runs, clock: CodeClock) -> Segments:
+    """When runs start and end."""
+    return Segments(clock.starts(runs.starts), clock.starts(runs.starts + runs.lengths))
 
 
-def write_ctm_of_codes(path: Path, codes: Mapping[str, Array], clock: CodeClock) -> None:
-    """Write ``codes.ctm`` (see `ctm_lines`)."""
+def write_ctm_of_runs(path: Path, runs: Iterable[tuple[str, Runs]], clock: CodeClock) -> None:
+    """Write lines ``utterance 1 start duration code`` of every run, as aligners write words (NIST's CTM)."""
     with atomic_write(path) as stream:
-        stream.writelines(ctm_lines(codes.items(), clock))
+        for utt, found in runs:
+            starts, ends = (times.tolist() for times in run_times(found, clock))
+            for code, start, end in zip(found.codes.tolist(), starts, ends, strict=True):
+                stream.write(f"{utt} 1 {start:.4f} {end - start:.4f} {code}\n")
