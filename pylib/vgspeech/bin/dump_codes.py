@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,25 +17,7 @@ from vgspeech.units.clock import CodeClock
 from vgspeech.units.codes import encode, learn_codebook, write_codes
 from vgspeech.units.runs import collapse, read_runs, write_ctm_of_runs, write_runs
 
-if TYPE_CHECKING:
-    from vgspeech.units.layers import LayerOutputs
-
 VERSION = 2
-
-
-def layer_outputs(args: argparse.Namespace, config: ExperimentConfig, layer: str) -> LayerOutputs:
-    """The outputs of a layer, computed by the model."""
-    import torch
-
-    from vgspeech.embedding import check_front_end, feature_scp, full_float32
-    from vgspeech.models import load_model
-    from vgspeech.units.layers import LayerOutputs
-
-    torch.set_num_threads(1)  # the last bits of a sum depend on the number of threads
-    full_float32()
-    scp = feature_scp(args.data, args.split, args.language, config)
-    check_front_end(scp.with_suffix(".yaml"), config)
-    return LayerOutputs(load_model(args.model, args.device), args.language, ArchiveReader(scp), layer)
 
 
 def dump(args: argparse.Namespace) -> tuple[dict[str, Any], int, int]:
@@ -55,11 +37,12 @@ def dump(args: argparse.Namespace) -> tuple[dict[str, Any], int, int]:
     frames: Any = ArchiveReader(args.embed / f"{args.language}.scp")
     ordered: Iterator[tuple[str, Any]] = iter(frames.items())
     if layer != "output":
-        from vgspeech.models.grounding import front_end_of
+        from vgspeech.units.layers import LayerOutputs, model_and_features
 
-        frames = layer_outputs(args, config, layer)
+        model, features = model_and_features(args.model, args.data, args.split, args.language, args.device)
+        frames = LayerOutputs(model, args.language, features, layer)
         ordered = frames.batches()
-        shift = frames.stride * front_end_of(config).frame_shift_ms / 1000
+        shift = frames.clock.shift_s
     if layer.startswith("codes"):
         num_codes = config.audio.codebook_size
         about |= {"method": "quantiser", "num_codes": num_codes}

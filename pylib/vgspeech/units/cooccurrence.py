@@ -66,12 +66,12 @@ def count_words(codes: Iterable[tuple[str, Array]], words: AlignedWords, n_codes
         counts.tokens += np.bincount(ids, minlength=width)
         counts.utterances += len(lengths)
         frame, word = _frame_pairs(batch, ids, clock)
-        np.add.at(frames, sequence[frame] * width + word, 1)
+        _count(frames, sequence[frame] * width + word)
         empty = np.ones(len(sequence), bool)
         empty[frame] = False
         frames[silence::width] += np.bincount(sequence[empty], minlength=n_codes).astype(np.int32)
         code, word = _token_pairs(batch, ids, clock)
-        np.add.at(covered, code * width + word, 1)
+        _count(covered, code * width + word)
     return counts
 
 
@@ -152,5 +152,18 @@ def _positions(first: Array, last: Array) -> tuple[Array, Array]:
 def _distinct(first: Array, second: Array) -> tuple[Array, Array]:
     """Distinct pairs of two equally long arrays of whole numbers >= 0."""
     width = int(second.max(initial=0)) + 1
-    keys = np.unique(first * width + second)
+    keys, _ = _runs_of(first * width + second)
     return keys // width, keys % width
+
+
+def _count(counts: Array, keys: Array) -> None:
+    """Add to ``counts`` how often each key occurs."""
+    keys, sizes = _runs_of(keys)
+    counts[keys] += sizes.astype(counts.dtype)
+
+
+def _runs_of(keys: Array) -> tuple[Array, Array]:
+    """Distinct keys in order and how often each occurs. By sorting: np.unique's hash is five times as slow here."""
+    keys = np.sort(keys)
+    first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.zeros(0, np.int64)
+    return keys[first], np.diff(np.r_[first, len(keys)])

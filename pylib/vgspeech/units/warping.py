@@ -22,14 +22,14 @@ METRICS: tuple[Metric, ...] = ("angular", "euclidean", "kl", "levenshtein")
 _BATCH_PAIRS = 4096
 """Pairs that advance together: a cell's vectors then stay in the cache."""
 _LOCAL_LIMIT = 1 << 24
-"""Frame distances held at once."""
+"""Frame products held at once."""
 _SIZE_STEP = 2
 """Lengths are padded to a multiple of this, so that there are few kinds of pair."""
 _KL_FLOOR = 1e-6
 
 
 def prepared(frames: Array, metric: Metric) -> Array:
-    """Frames (T, D), or codes (T,), as `frame_distances` takes them.
+    """Frames (T, D), or codes (T,), as `frame_products` takes them.
 
     Raises:
         UsageError: ``kl`` is asked of what are no probabilities.
@@ -43,22 +43,32 @@ def prepared(frames: Array, metric: Metric) -> Array:
     return frames.astype(np.float64)
 
 
-def frame_distances(x: Array, y: Array, metric: Metric) -> Array:
-    """(N, M) float32 distances of prepared frames.
+def frame_products(x: Array, y: Array, metric: Metric) -> Array:
+    """(N, M) what `to_distances` turns into distances of prepared frames, as far as matrix products go."""
+    if metric == "levenshtein":
+        return (x[:, None] != y[None]).astype(np.float32)
+    if metric == "angular":
+        return x @ y.T
+    if metric == "euclidean":
+        return (x * x).sum(1)[:, None] + (y * y).sum(1)[None] - 2 * (x @ y.T)
+    log_x, log_y = np.log(x + _KL_FLOOR), np.log(y + _KL_FLOOR)
+    own = (x * log_x).sum(1)[:, None] + (y * log_y).sum(1)[None]
+    return 0.5 * (own - x @ log_y.T - log_x @ y.T)
+
+
+def to_distances(products: Array, metric: Metric) -> Array:
+    """Float32 distances from `frame_products`, any shape.
 
     Angular: the angle over pi (0 to 1; 0.5 to a frame of zeros). KL: the mean of both directions, in nats, after adding
     1e-6. Levenshtein: 1 for different codes.
     """
-    if metric == "levenshtein":
-        return (x[:, None] != y[None]).astype(np.float32)
     if metric == "angular":
-        return np.arccos(np.clip(x @ y.T, -1, 1)) / np.float32(np.pi)
+        np.minimum(products, 1, out=products)
+        np.maximum(products, -1, out=products)
+        return np.arccos(products, out=products) / np.float32(np.pi)
     if metric == "euclidean":
-        squares = (x * x).sum(1)[:, None] + (y * y).sum(1)[None] - 2 * (x @ y.T)
-        return np.sqrt(np.maximum(squares, 0)).astype(np.float32)
-    log_x, log_y = np.log(x + _KL_FLOOR), np.log(y + _KL_FLOOR)
-    own = (x * log_x).sum(1)[:, None] + (y * log_y).sum(1)[None]
-    return (0.5 * (own - x @ log_y.T - log_x @ y.T)).astype(np.float32)
+        return np.sqrt(np.maximum(products, 0)).astype(np.float32)
+    return products.astype(np.float32)
 
 
 def dtw(local: Array, rows: Array, columns: Array) -> Array:
@@ -123,11 +133,10 @@ class _Ends:
     """Which pairs end in which cell."""
 
     def __init__(self, rows: Array, columns: Array) -> None:
-        keys = list(zip((rows - 1).tolist(), (columns - 1).tolist(), strict=True))
-        places: dict[tuple[int, int], list[int]] = {}
-        for pair, key in enumerate(keys):
-            places.setdefault(key, []).append(pair)
-        self._places = {key: np.array(pairs) for key, pairs in places.items()}
+        self._places = {
+            (i - 1, j - 1): np.flatnonzero((rows == i) & (columns == j))
+            for i, j in set(zip(rows.tolist(), columns.tolist(), strict=True))
+        }
 
     def at(self, i: int, j: int) -> Array | None:
         return self._places.get((i, j))
@@ -166,7 +175,7 @@ class PairDistances:
             inside = (first >= begin) & (first < begin + block)
             if inside.any():
                 rows = slice(starts[begin], starts[begin] + lengths[begin : begin + block].sum())
-                local = frame_distances(frames[rows], frames, self._metric)
+                local = frame_products(frames[rows], frames, self._metric)
                 a, b = first[inside], second[inside]
                 self._sort_in(local, starts[a] - starts[begin], starts[b], lengths[a], lengths[b], (matrix, a, b))
         return matrix
@@ -174,7 +183,7 @@ class PairDistances:
     def _sort_in(
         self, local: Array, top: Array, left: Array, rows: Array, columns: Array, to: tuple[Array, Array, Array]
     ) -> None:
-        """Cut the pairs' parts out of the frame distances and put each to those of its size."""
+        """Cut the pairs' parts out of the frame products and put each to those of its size."""
         height, width = (_SIZE_STEP * -(-sizes // _SIZE_STEP) for sizes in (rows, columns))
         matrix, a, b = to
         flat, stride = local.reshape(-1), local.shape[1]
@@ -193,6 +202,7 @@ class PairDistances:
         held = self._waiting.pop(kind)
         self._counts[kind] = 0
         local, rows, columns = (np.concatenate([part[i] for part in held], axis=-1) for i in range(3))
+        local = to_distances(local, self._metric)
         parts = [
             self._run(*(values[..., begin : begin + _BATCH_PAIRS] for values in (local, rows, columns)))
             for begin in range(0, len(rows), _BATCH_PAIRS)
