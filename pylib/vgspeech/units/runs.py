@@ -75,6 +75,25 @@ def read_runs(folder: Path) -> Iterator[tuple[str, Runs]]:
         yield utt, separate(record)
 
 
+def write_codes_of_runs(folder: Path, runs: Iterable[tuple[str, Runs]]) -> tuple[int, int]:
+    """Write ``runs.scp`` and ``codes.scp`` of segments that are no mere runs of frames (pseudo-words, events).
+
+    Returns:
+        (utterances, segments)
+    """
+    utterances = segments = 0
+    with (
+        ArchiveWriter(folder / "runs.ark", folder / "runs.scp") as whole,
+        ArchiveWriter(folder / "codes.ark", folder / "codes.scp") as frames,
+    ):
+        for utt, found in runs:
+            whole.write(utt, interleave(found))
+            frames.write(utt, expand(found))
+            utterances += 1
+            segments += len(found.codes)
+    return utterances, segments
+
+
 def run_times(runs: Runs, clock: CodeClock) -> Segments:
     """When runs start and end."""
     return Segments(clock.starts(runs.starts), clock.starts(runs.starts + runs.lengths))
