@@ -34,7 +34,7 @@ def folders_of(arguments: list[str]) -> list[UnitFolder]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True, help="model directory (its name and corpus)")
+    parser.add_argument("--model", type=Path, required=True, help="model directory")
     parser.add_argument("--data", type=Path, required=True, help="corpus directory, data/<corpus>")
     parser.add_argument("--split", required=True)
     parser.add_argument("--language", required=True)
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("units", nargs="+", help="[NAME=]DIR, folders of codes of this split, of any layers or models")
     args = parser.parse_args()
 
-    source = ReportInput(args.model, args.data, audio=not args.no_audio, allow_pipes=args.allow_pipes)
+    source = ReportInput(args.model, args.data, args.model, audio=not args.no_audio, allow_pipes=args.allow_pipes)
     folders = folders_of(args.units)
     page = make_unit_page(source, args.split, args.language, folders, args.out)
     print(f"make_unit_report: {len(folders)} kinds of units, {page.stat().st_size / 1e6:.1f} MB: {page}")

@@ -13,7 +13,7 @@ import numpy as np
 from vgspeech.archive import ArchiveReader
 from vgspeech.errors import DataError
 from vgspeech.files import read_json
-from vgspeech.report.inputs import Row, read_rows
+from vgspeech.tables import Row, read_rows
 from vgspeech.units.clock import CodeClock
 from vgspeech.units.runs import read_runs, run_times, separate
 
