@@ -2,8 +2,7 @@
 # Search the captions of a split for recorded words: where is each, or its translation, said, and which images show it?
 #
 #   steps/query_by_voice.sh [options] <model-dir> <embed-dir> <data-dir> <split> <language> <queries> <out-dir>
-#   e.g.: utils/cut_words.sh --lexicon data/mini/lexicon.tsv data/mini/speech/test_en data/mini/words_en
-#         steps/query_by_voice.sh --others-only true exp/mini exp/mini/eval/mini/test/embed data/mini test hi \
+#   e.g.: steps/query_by_voice.sh --others-only true exp/mini exp/mini/eval/mini/test/embed data/mini test hi \
 #           data/mini/words_en exp/mini/eval/mini/test/query/en-hi
 #
 # <language> is that of the captions to search; <queries> a speech set of recorded words in any language of the model.
