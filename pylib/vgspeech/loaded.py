@@ -117,11 +117,12 @@ class LoadedModel:
         if language not in self.languages:
             known = ", ".join(self.languages)
             raise UsageError(f"which language is the recording in? the model knows {known}, not '{language}'")
-        samples = isinstance(sound, np.ndarray)
-        wave = np.asarray(sound, np.float32) if samples else read_wave(sound, self._settings.sample_rate)
+        if isinstance(sound, np.ndarray):
+            where, wave = None, np.asarray(sound, np.float32)
+        else:
+            where, wave = str(sound), read_wave(sound, self._settings.sample_rate)
         features = self._front_end(wave)
         if not len(features):
-            where = None if samples else str(sound)
             raise DataError(f"too short for one frame ({len(wave)} samples)", where=where)
         ((_, frames),) = embedding.embed_speech(self._model, language, {"": features}, [[""]])
         times = FrameTimes(*self._model.audio_info(language))
@@ -184,5 +185,6 @@ class LoadedModel:
         for start_s, end_s in active_spans(scores, caption.times, caption.duration_s, count):
             lit = span_map(scores, caption.times.inside(start_s, end_s, len(scores)))
             best = int(lit.argmax())
-            parts.append(Part(start_s, end_s, *map(float, centres[best]), float(lit[best])))
+            x, y = centres[best].tolist()
+            parts.append(Part(start_s, end_s, x, y, float(lit[best])))
         return parts
