@@ -32,6 +32,11 @@ elif [ "$dry_run" = false ] && { ((${#set[@]} > 0)) || [ -v "option_given[train_
   python -m vgspeech.bin.check_config "${set[@]/#/--set=}" "$train_config" >/dev/null || exit
 fi
 
+if [ "$corpus" = mini ] && [ "$dry_run" = false ] && [ "${stage:-0}" -eq 0 ] &&
+  { ((${#mini_set[@]} > 0)) || [ -v "option_given[mini_config]" ]; }; then
+  python -m vgspeech.bin.check_config --mini-corpus "${mini_set[@]/#/--mini-set=}" "$mini_config" >/dev/null || exit
+fi
+
 # stage_skipped NUMBER NAME WHY: says that a stage which the run would come to has nothing to do.
 stage_skipped() {
   if [ -n "$stage" ] && (($1 < stage)); then return; fi

@@ -194,6 +194,12 @@ def differences(stamp: dict[str, Any], now: dict[str, dict[str, Any]]) -> list[s
         twin = next((p for p, v in new.items() if v == value and os.path.basename(p) == os.path.basename(path)), None)
         if twin:
             del gone[path], new[twin]
+    for path in list(gone):
+        # Of the only two files of one name the one has taken the other's place.
+        twins = [p for p in new if os.path.basename(p) == os.path.basename(path)]
+        if len(twins) == 1 and [os.path.basename(p) for p in gone].count(os.path.basename(path)) == 1:
+            lines.append(f"input {twins[0]}: other content than {path} had")
+            del gone[path], new[twins[0]]
     lines += [f"input {path}: gone" for path in gone]
     lines += [f"input {path}: new" for path in new]
     lines += [
@@ -356,12 +362,14 @@ def report_drift(stage: Stage, stamp: dict[str, Any], lines: list[str], before: 
 
 
 def report_missing(stage: Stage, missing: list[str]) -> NoReturn:
-    """Exit 4: which input is missing and where it comes from."""
+    """Exit 4: which inputs are missing, and the one stage to start with: the first whose results are not there."""
+    makers = [maker for pattern in missing if (maker := stage.maker(pattern))]
+    first = next((maker for maker, pattern in stage.makers if expand([pattern])[1]), None)
+    start = min(([first] if first and makers else []) + makers, key=lambda maker: int(maker.split()[0]), default="")
     for pattern in missing:
         maker = stage.maker(pattern)
-        hint = f"; stage {maker} makes it: start with --stage {maker.split()[0]}" if maker else ""
-        print(f"{stage.title}: missing input {pattern}{hint}", file=sys.stderr)
-    sys.exit(DATA)
+        print(f"{stage.title}: missing input {pattern}{f', made by stage {maker}' if maker else ''}", file=sys.stderr)
+    stop(f"  Start with --stage {start}." if start else "  No stage makes it: check the options.", DATA)
 
 
 def done(arguments: argparse.Namespace) -> None:

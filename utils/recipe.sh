@@ -304,6 +304,17 @@ _stage_planned=()           # outputs of the stages that a dry run would run
 _stage_current=             # "NUMBER NAME" of the stage that runs
 declare -A _stage_locks=()  # stamp folder -> descriptor of its lock file
 
+# _option_value NAME: an option's value for the stamp. Of the changes a.b=c in an array neither their order nor one that a
+# later one undoes makes a difference.
+_option_value() {
+  local -n _value=$1
+  local -A _last=()
+  local _item
+  [[ $(declare -p "$1") == 'declare -a'* ]] || { printf '%s' "$_value" && return; }
+  for _item in "${_value[@]}"; do _last[=${_item%%=*}]=$_item; done
+  ((${#_last[@]} == 0)) || printf '%s\n' "${_last[@]}" | sort | paste -sd ' ' -
+}
+
 # stage NUMBER NAME TITLE --stamp DIR [--in PATTERN]... [--maybe PATTERN]... [--out PATTERN]... [--opt "NAME..."]...
 #       [--verb "NAME..."]... [--aside PATTERN]...
 # True if the stage must run now; then do its work and call stage_done. Patterns are globs, quoted. --in files must exist
@@ -321,8 +332,7 @@ stage() {
       --out) outputs+=("$2") ;;
       --opt)
         for word in $2; do
-          local -n _stage_option=$word
-          _stage_arguments+=("--opt=$word=${_stage_option[*]-}")
+          _stage_arguments+=("--opt=$word=$(_option_value "$word")")
         done
         ;;
       --in | --maybe | --verb | --aside) ;;

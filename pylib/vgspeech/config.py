@@ -196,7 +196,11 @@ class ExperimentConfig:
 
 
 def load_config(
-    schema: type[Schema], path: str | Path | None = None, overrides: Sequence[str] = (), where: str | None = None
+    schema: type[Schema],
+    path: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    where: str | None = None,
+    option: str = "--set",
 ) -> Schema:
     """Read a YAML file into a dataclass.
 
@@ -205,6 +209,7 @@ def load_config(
         path: the YAML file; None takes the defaults.
         overrides: ``a.b=c`` settings applied after the file, c in YAML syntax.
         where: how to call the file in messages; its path by default.
+        option: how the user gives overrides, for messages.
 
     Raises:
         ConfigError: no such file, not YAML, unknown key (the message names the nearest), wrong type.
@@ -222,8 +227,8 @@ def load_config(
             raise ConfigError("expected 'key: value' lines at the top level", where=where)
     config = _build(schema, values, prefix="", where=where)
     for override in overrides:  # one by one, so that a message names the one that is wrong
-        _apply_override(values, override)
-        config = _build(schema, values, prefix="", where=f"--set {override}")
+        _apply_override(values, override, option)
+        config = _build(schema, values, prefix="", where=f"{option} {override}")
     return typing.cast(Schema, config)
 
 
@@ -241,19 +246,19 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _apply_override(values: dict[str, Any], override: str) -> None:
+def _apply_override(values: dict[str, Any], override: str, option: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise ConfigError(f"expected a.b=value, got '{override}'", where="--set")
+        raise ConfigError(f"expected a.b=value, got '{override}'", where=option)
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"value of '{override}' is not YAML: {error}", where="--set") from error
+        raise ConfigError(f"value of '{override}' is not YAML: {error}", where=option) from error
     *sections, last = key.split(".")
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise ConfigError(f"'{section}' in '{override}' is not a section", where="--set")
+            raise ConfigError(f"'{section}' in '{override}' is not a section", where=option)
     values[last] = value
 
 

@@ -38,6 +38,8 @@ def test_a_wrong_option_is_corrected(tmp_path: Path) -> None:
         (("--nj", "0"), "at least 1"),
         (("--set", "training.epohcs=1"), "did you mean 'training.epochs'?"),
         (("--set", "training.epochs=many"), "'training.epochs' is a whole number, not 'many'"),
+        (("--mini-set", "train_scene=9"), "error: --mini-set train_scene=9: unknown key 'train_scene'"),
+        (("--mini-set", "train_scenes"), "error: --mini-set: expected a.b=value"),
         (("--train-config", "no.yaml"), "no such file"),
         (("--model", "nowhere"), "holds no trained model"),
     ],

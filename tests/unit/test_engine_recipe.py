@@ -83,6 +83,13 @@ def test_drift_stops_and_says_what_changed(recipe: Recipe, change: str, told: st
     assert recipe.times_run() == 1
 
 
+def test_settings_in_another_order_are_no_drift(recipe: Recipe) -> None:
+    recipe.run("--set", "a.b=c", "--set", "a.d=e f")
+    assert recipe.run("--set", "a.d=e f", "--set", "a.b=x", "--set", "a.b=c").count("up to date") == 3
+    out = recipe.run("--set", "a.b=c", "--set", "a.d=e f", "--set", "a.b=x", expect=3)
+    assert "option --set: a.b=c a.d=e f -> a.b=x a.d=e f\n" in out
+
+
 def test_ways_on_after_drift(recipe: Recipe) -> None:
     recipe.run()
     change = ["--set", "a.b=c"]
@@ -153,7 +160,11 @@ def test_stage_runs_from_there_on(recipe: Recipe) -> None:
 
 def test_missing_input_names_the_stage_that_makes_it(recipe: Recipe) -> None:
     out = recipe.run("--stage", "1", expect=4)
-    assert "missing input data/mini/a.scp; stage 0 (data) makes it: start with --stage 0" in out
+    assert "missing input data/mini/a.scp, made by stage 0 (data)\n  Start with --stage 0 (data).\n" in out
+    out = recipe.run("--stage", "2", expect=4)
+    assert "missing input data/mini/feats.scp, made by stage 1 (features)\n  Start with --stage 0 (data).\n" in out
+    recipe.run("--stop-stage", "0")
+    assert out.count("--stage") == 2 and "  Start with --stage 1 (features).\n" in recipe.run("--stage", "2", expect=4)
 
 
 def test_lost_output_is_made_again(recipe: Recipe) -> None:

@@ -1,4 +1,4 @@
-"""Read a training configuration with its changes, so that a slip in it is known before anything has run."""
+"""Read a configuration, of a training or of the mini corpus, with its changes: a slip is known before anything has run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from vgspeech.config import ExperimentConfig, load_config
+from vgspeech.corpora.mini.config import MiniCorpusConfig
 from vgspeech.errors import run_main
 
 VERSION = 1
@@ -13,11 +14,16 @@ VERSION = 1
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="changes one entry; repeatable")
-    parser.add_argument("config", type=Path, help="YAML file of the experiment")
+    parser.add_argument("--mini-corpus", action="store_true", help="the file is one of the mini corpus")
+    for option in ("--set", "--mini-set"):
+        parser.add_argument(option, action="append", default=[], metavar="A.B=C", help="changes one entry; repeatable")
+    parser.add_argument("config", type=Path, help="YAML file")
     args = parser.parse_args()
-    load_config(ExperimentConfig, args.config, args.set)
-    print(f"{args.config}: every entry is known and of the right kind, {len(args.set)} of them changed")
+    if args.mini_corpus:
+        load_config(MiniCorpusConfig, args.config, args.mini_set, option="--mini-set")
+    else:
+        load_config(ExperimentConfig, args.config, args.set)
+    print(f"{args.config}: every entry is known and of the right kind, {len(args.set + args.mini_set)} of them changed")
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ def training_section(
         data: ``data/<corpus>``.
         metrics: lines of ``metrics.jsonl``.
     """
-    body = facts(_settings(config) + _run(model, metrics)) + _corpus(data, config.languages)
-    return Section("training", "What was trained", body + _curves(metrics))
+    corpus = f"<h3>The corpus of this page: {text(data.resolve().name)}</h3>{_corpus(data, config.languages)}"
+    body = facts(_settings(config) + _run(model, metrics)) + _curves(metrics) + corpus
+    return Section("training", "What was trained", body)
 
 
 def _settings(config: ExperimentConfig) -> list[tuple[str, str]]:
