@@ -131,6 +131,10 @@ _vgs_install() {
 _vgs_setup() {
   local missing active=''
   if [[ -n ${VGS_PYTHON-} ]]; then
+    if ! command -v "$VGS_PYTHON" >/dev/null; then
+      _vgs_say "VGS_PYTHON=$VGS_PYTHON cannot be run (give the whole path of a Python)"
+      return 1
+    fi
     if ! missing=$(_vgs_check "$VGS_PYTHON"); then
       _vgs_say "VGS_PYTHON=$VGS_PYTHON lacks:"$'\n'"$missing"
       return 1

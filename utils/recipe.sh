@@ -275,7 +275,9 @@ if [[ $dry_run == true && ! -d $work ]]; then
   trap 'rm -rf "$_scratch"' EXIT
   cd "$_scratch" || exit
 else
-  [[ $dry_run == true ]] || mkdir -p "$work"
+  if [[ $dry_run == false ]] && ! { mkdir -p "$work" && [[ -w $work ]]; }; then
+    usage_error "cannot write to the work directory $work: give another one with --dir"
+  fi
   cd "$work" || exit
 fi
 work=$PWD
@@ -296,6 +298,11 @@ if [[ -f $recipe/cmd.sh ]]; then
   . "$recipe/cmd.sh"
 fi
 [[ -z $cmd ]] || train_cmd=$cmd cuda_cmd=$cmd
+for _recipe_name in "$train_cmd" "$cuda_cmd"; do
+  if [[ $dry_run == false ]] && ! command -v "${_recipe_name%% *}" >/dev/null; then
+    usage_error "job runner (--cmd or cmd.sh): there is no command ${_recipe_name%% *}"
+  fi
+done
 
 # ---- stages ----
 

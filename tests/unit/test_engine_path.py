@@ -76,6 +76,7 @@ def test_vgs_python(clone: Path) -> None:
     )
     _, err = source(clone, expect=1, VGS_PYTHON=sys.executable)
     assert "numpy>=99: 2" in err and "surely-not-there: not installed" in err
+    assert "VGS_PYTHON=/no/python cannot be run" in source(clone, expect=1, VGS_PYTHON="/no/python")[1]
 
 
 def test_active_environment(clone: Path) -> None:

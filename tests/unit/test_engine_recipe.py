@@ -320,6 +320,14 @@ def test_usage_errors(recipe: Recipe, arguments: list[str], message: str) -> Non
     assert sorted(path.name for path in recipe.dir.iterdir()) == ["conf", "run.sh"]
 
 
+def test_a_runner_that_does_not_exist_and_a_folder_that_cannot_be_made(recipe: Recipe) -> None:
+    out = recipe.run("--cmd", "sbatch.plx --mem 2G", expect=2)
+    assert "there is no command sbatch.plx" in out and "stage 0" not in out
+    (recipe.root / "file").write_text("")
+    out = recipe.run("--dir", f"{recipe.root}/file/work", expect=2)
+    assert f"cannot write to the work directory {recipe.root}/file/work: give another one with --dir" in out
+
+
 def test_numeric_prefix_and_config_file(recipe: Recipe) -> None:
     (recipe.root / "options.conf").write_text("stop_stage=0\ntag=fromfile\n")
     out = recipe.run("--config", "options.conf")
