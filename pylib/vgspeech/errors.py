@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from types import TracebackType
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -84,3 +85,13 @@ def run_main(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(code or 0)
+
+
+def quiet_interrupts() -> None:
+    """Let Ctrl-C end this process without a traceback also while it imports, before ``run_main`` is reached."""
+
+    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = report
