@@ -17,7 +17,7 @@ import torch
 
 from micro_corpus import make_corpus, micro_config
 from vgspeech.config import AugmentConfig, ExperimentConfig, LossConfig, SimilarityConfig, load_config, save_config
-from vgspeech.errors import DriftError, Interrupted
+from vgspeech.errors import DataError, DriftError, Interrupted
 from vgspeech.models import build_model
 from vgspeech.training import loop
 from vgspeech.training.data import EpochBatches, counted_rows, load_training_set, plan_epoch, process_rows
@@ -131,6 +131,9 @@ def test_training_learns_and_is_written_down(corpus: Path, tmp_path: Path, loss:
     )
     again = loop.train(config, corpus, tmp_path, ALONE, **seen)
     assert "finished before" in again and metrics(tmp_path) == lines
+    (tmp_path / "best.pt").unlink()
+    with pytest.raises(DataError, match="result is gone"):
+        loop.train(config, corpus, tmp_path, ALONE, **seen)
 
 
 def test_stopped_anywhere_and_resumed_gives_the_same_weights(corpus: Path, tmp_path: Path, monkeypatch: object) -> None:

@@ -1,13 +1,12 @@
 """The training loop.
 
-One step: encode this process's rows of the batch, gather embeddings, compute the loss of the whole batch, sum gradients,
-update. Everything random derives from (seed, epoch, step), so a run killed at any moment and started again ends with the
-same weights as one left alone (same precision, threads, processes and CPU type, which are recorded and re-imposed).
+An epoch: plan its batches, update the weights with each, validate when due, write everything down. Everything random derives
+from (seed, epoch, step), so a run killed at any moment and started again ends with the same weights as one left alone (same
+precision, threads, processes and CPU type, which are recorded and re-imposed).
 """
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 import signal
@@ -16,25 +15,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 
 from vgspeech.config import ExperimentConfig, load_config, save_config
 from vgspeech.embedding import embed_split, full_float32, present_languages
-from vgspeech.errors import Interrupted
+from vgspeech.errors import DataError, Interrupted
 from vgspeech.files import atomic_write
 from vgspeech.models import GroundingModel, build_model, save_weights
 from vgspeech.retrieval import RetrievalTable, evaluate
 from vgspeech.training.checkpoint import load_checkpoint, record_start, same_experiment, save_checkpoint, start_facts
-from vgspeech.training.data import Batch, EpochBatches, TrainingSet, front_end_settings, load_training_set
-from vgspeech.training.distributed import Processes, sum_gradients
-from vgspeech.training.objective import batch_loss
+from vgspeech.training.data import EpochBatches, TrainingSet, front_end_settings, load_training_set
+from vgspeech.training.distributed import Processes
 from vgspeech.training.schedule import make_optimizer, schedule, set_schedule
+from vgspeech.training.step import choose_precision, training_step
 
-Precision = Literal["float32", "bfloat16"]
-TIMING_STEPS = 3
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
@@ -110,7 +106,10 @@ class Trainer:
             model.load_state_dict(checkpoint["model"])
             self.optimizer.load_state_dict(checkpoint["optimizer"])
             self.state = State(**checkpoint["state"])
+        self.interrupted = out / "checkpoints" / "interrupted"
+        """Tells steps/train.sh that the processes stopped on purpose: torchrun turns every exit status into 1."""
         if processes.first:
+            self.interrupted.unlink(missing_ok=True)
             # A run killed between two files may have left a line too many or too few: the checkpoint decides.
             with atomic_write(out / "metrics.jsonl") as stream:
                 stream.writelines(json.dumps(line) + "\n" for line in self.state.history)
@@ -118,8 +117,11 @@ class Trainer:
     def run(self, data: Path, dev_split: str | None) -> str:
         """All epochs that are left."""
         epochs = self.config.training.epochs
+        best = self.out / "best.pt"
         if self.state.epoch > epochs:
-            return f"Training was finished before ({epochs} epochs): {self.out / 'best.pt'} is kept ({self._choice()})."
+            if not best.exists():
+                raise DataError("training was finished, its result is gone", where=str(best), hint="train with --force")
+            return f"Training was finished before ({epochs} epochs): {best} is kept ({self._choice()})."
         if self.state.epoch > 1 or self.state.step:
             self.log(f"going on at epoch {self.state.epoch}, after {self.state.step} steps of it")
         while self.state.epoch <= epochs:
@@ -129,7 +131,7 @@ class Trainer:
                 with open(self.out / "metrics.jsonl", "a", encoding="utf-8") as stream:
                     stream.write(json.dumps(line) + "\n")
             self._stop_if_asked()
-        return f"Trained {epochs} epochs: {self.out / 'best.pt'} ({self._choice()})."
+        return f"Trained {epochs} epochs: {best} ({self._choice()})."
 
     def _epoch(self) -> None:
         """The remaining steps of the epoch under way."""
@@ -193,6 +195,8 @@ class Trainer:
         """All processes stop after the same step, with a checkpoint."""
         if self.processes.any(bool(self.stop_signal)):
             self._save()
+            if self.processes.first:
+                self.interrupted.touch()
             state = self.state
             self.log(f"stopped by a signal in epoch {state.epoch}, after {state.step} steps of it")
             raise Interrupted(
@@ -225,61 +229,6 @@ class Trainer:
             print(text, flush=True)
             with open(self.out / "train.log", "a", encoding="utf-8") as stream:
                 stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-
-
-def training_step(
-    model: GroundingModel,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    processes: Processes,
-    epoch: int,
-    step: int,
-) -> dict[str, float]:
-    """One update of the weights.
-
-    Returns:
-        The loss of the whole batch (``loss``) and its terms.
-    """
-    config = model.config
-    seed = int(np.random.SeedSequence([config.seed, epoch, step]).generate_state(1)[0])
-    torch.manual_seed(seed + processes.rank)  # temporal jitter, and whatever else a network draws
-    impostors = torch.Generator().manual_seed(seed)
-    precision: Precision = "bfloat16" if config.training.precision == "bfloat16" else "float32"
-    loss, terms = batch_loss(model, batch, processes, getattr(torch, precision), impostors)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    sum_gradients(parameters, processes)
-    if config.training.clip_norm > 0:
-        torch.nn.utils.clip_grad_norm_(parameters, config.training.clip_norm)
-    optimizer.step()
-    model.update_codebooks()
-    names = ["loss", *terms]
-    values = torch.stack([loss.detach() * processes.world_size, *terms.values()]).tolist()
-    return dict(zip(names, values, strict=True))
-
-
-def choose_precision(
-    model: GroundingModel, config: ExperimentConfig, training_set: TrainingSet, processes: Processes
-) -> ExperimentConfig:
-    """Replace ``precision: auto`` by the faster one, timed over a few steps of a copy of the model after one to warm up."""
-    seconds = {}
-    batches = EpochBatches(training_set, config, 1, processes.rank, processes.world_size)
-    batch = batches[0]
-    choices = [
-        dataclasses.replace(config, training=dataclasses.replace(config.training, precision=precision))
-        for precision in ("float32", "bfloat16")
-    ]
-    for choice in choices:
-        trial = copy.deepcopy(model).train()
-        trial.config = choice
-        optimizer = make_optimizer(trial, choice.training)
-        for step in range(1 + TIMING_STEPS):
-            if step == 1:
-                started = time.monotonic()
-            training_step(trial, optimizer, batch, processes, 0, step)
-        seconds[choice.training.precision] = time.monotonic() - started
-    return choices[processes.agree(int(seconds["bfloat16"] < seconds["float32"]))]
 
 
 def validate(model: GroundingModel, data: Path, split: str) -> RetrievalTable:
