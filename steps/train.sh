@@ -13,6 +13,7 @@ root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 ngpu=0                  # GPUs: 0 trains on the processor, N > 1 starts N processes
 num_threads=            # processor threads of each process (default: as at the first start, else all)
 cmd=run.pl  # job runner
+init_from=              # model directory or weights file to start from; what it lacks starts afresh
 seed=                   # random seed (default: the configuration's)
 set=()                  # a.b=c, changes one entry of the configuration; may be repeated
 train_split=train       # split to train on
@@ -49,6 +50,7 @@ if [ "$force" = true ] && [ -e "$model" ]; then
 fi
 
 arguments=(--config "$config" --data "$data" --out "$model" --ngpu "$ngpu" --train-split "$train_split" --dev-split "$dev_split")
+[ -z "$init_from" ] || arguments+=(--init-from "$init_from")
 [ -z "$seed" ] || arguments+=(--seed "$seed")
 [ -z "$num_threads" ] || arguments+=(--num-threads "$num_threads")
 for override in "${set[@]}"; do arguments+=(--set "$override"); done

@@ -19,6 +19,7 @@ never points into an archive that is not all there.
 
 from __future__ import annotations
 
+import array as packed
 import os
 import re
 import struct
@@ -31,6 +32,7 @@ from types import TracebackType
 from typing import IO, Any, Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from vgspeech.errors import DataError
 from vgspeech.files import atomic_write, work_path
@@ -144,10 +146,8 @@ class _RecordReader(Mapping[str, Record], Generic[Record]):
 
     def __init__(self, scp: str | os.PathLike[str]) -> None:
         self.scp = Path(scp)
-        keys, paths, offsets, self._ranges = _parse_scp(self.scp)
-        self._paths = list(dict.fromkeys(paths))
-        numbers = {path: number for number, path in enumerate(self._paths)}
-        self._path_of = np.fromiter((numbers[path] for path in paths), dtype=np.int32, count=len(paths))
+        keys, self._paths, path_of, offsets, self._ranges = _parse_scp(self.scp)
+        self._path_of = np.array(path_of, dtype=np.int32)
         self._offsets = np.array(offsets, dtype=np.int64)
         self._keys = np.array(keys, dtype=np.bytes_) if keys else np.empty(0, dtype="S1")
         in_order = bool(np.all(self._keys[:-1] <= self._keys[1:]))
@@ -161,6 +161,19 @@ class _RecordReader(Mapping[str, Record], Generic[Record]):
         if len(twice):
             line = int(order[twice[0] + 1])
             raise DataError(f"key '{self._keys[line].decode()}' appears twice", where=f"{self.scp}:{line + 1}")
+
+    @property
+    def keys_array(self) -> npt.NDArray[np.bytes_]:
+        """(lines,) the keys in UTF-8, in the order of the scp's lines."""
+        return self._keys
+
+    def lines_of(self, keys: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
+        """The scp's line, counted from 0, of each of many UTF-8 keys; -1 where it has none."""
+        if not len(self._keys):
+            return np.full(len(keys), -1, dtype=np.int64)
+        place = np.minimum(np.searchsorted(self._keys, keys, sorter=self._order), len(self._keys) - 1)
+        lines = place if self._order is None else self._order[place]
+        return np.where(self._keys[lines] == keys, lines, -1)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -350,27 +363,32 @@ def _cut(array: Array, window: str, where: str) -> Array:
     return array[pieces[: array.ndim]].copy()
 
 
-def _parse_scp(scp: Path) -> tuple[list[bytes], list[str], list[int], dict[int, str]]:
-    """Keys, paths, offsets and (few) ranges of a scp's lines."""
-    try:
-        lines = scp.read_bytes().splitlines()
-    except FileNotFoundError as error:
-        raise DataError("no such scp file", where=str(scp), hint="run the stage that writes it") from error
-    keys, paths, offsets, ranges = [], [], [], {}
-    for number, line in enumerate(lines):
-        key, _, value = line.partition(b" ")
-        text = value.decode("utf-8", errors="replace").strip()
-        if text.endswith("]") and "[" in text:
-            text, _, window = text[:-1].rpartition("[")
-            ranges[number] = window
-        path, colon, offset = text.rpartition(":")
-        if not (key and colon and path and offset.isdigit()):
-            shown = line.decode("utf-8", errors="replace")
-            raise DataError(f"expected 'key archive:offset', not '{shown}'", where=f"{scp}:{number + 1}")
-        keys.append(key)
-        paths.append(path)
-        offsets.append(int(offset))
-    return keys, paths, offsets, ranges
+def _parse_scp(scp: Path) -> tuple[list[bytes], list[str], packed.array[int], packed.array[int], dict[int, str]]:
+    """Keys of a scp's lines, the archives they name, which of these each line names, offsets, and (few) ranges.
+
+    One pass over the open file, few objects a line: with 400,000 lines these are what a start-up consists of.
+    """
+    keys: list[bytes] = []
+    numbers: dict[bytes, int] = {}
+    path_of, offsets = packed.array("i"), packed.array("q")
+    ranges: dict[int, str] = {}
+    if not scp.exists():
+        raise DataError("no such scp file", where=str(scp), hint="run the stage that writes it")
+    with open(scp, "rb") as stream:
+        for number, line in enumerate(stream):
+            key, _, value = line.partition(b" ")
+            value = value.strip()
+            if value.endswith(b"]") and b"[" in value:
+                value, _, window = value[:-1].rpartition(b"[")
+                ranges[number] = window.decode("utf-8", errors="replace")
+            path, _, offset = value.rpartition(b":")
+            if not (key and path and offset.isdigit()):
+                shown = line.decode("utf-8", errors="replace").rstrip("\r\n")
+                raise DataError(f"expected 'key archive:offset', not '{shown}'", where=f"{scp}:{number + 1}")
+            keys.append(key)
+            path_of.append(numbers.setdefault(path, len(numbers)))
+            offsets.append(int(offset))
+    return keys, [path.decode("utf-8", errors="replace") for path in numbers], path_of, offsets, ranges
 
 
 def merge_scps(parts: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> int:

@@ -27,6 +27,7 @@ __all__ = [
     "Features",
     "FrontEnd",
     "Wave",
+    "bins_at_speed",
     "frame_timing",
     "kaldi_mel_banks",
     "normalise",
@@ -257,6 +258,25 @@ def _slaney_mel(hertz: float) -> float:
 def _slaney_hertz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     turn = _BREAK_HZ / _HZ_A_MEL
     return np.where(mel < turn, mel * _HZ_A_MEL, _BREAK_HZ * np.exp(_LOG_STEP * (np.maximum(mel, turn) - turn)))
+
+
+def bins_at_speed(config: FrontEndConfig, speed: float) -> npt.NDArray[np.float64]:
+    """Which mel bin each bin would read from, were the recording played ``speed`` times as fast (all frequencies rise).
+
+    Returns:
+        Shape (num_mel_bins,), fractions of bins included; below 0 or above the last bin where nothing was recorded.
+    """
+    nyquist = config.sample_rate / 2
+    if config.type == "davenet":
+        low, high = _slaney_mel(20.0), _slaney_mel(nyquist)
+        hertz = _slaney_hertz(np.linspace(low, high, config.num_mel_bins + 2)[1:-1])
+    else:
+        top = config.high_freq if config.high_freq > 0 else nyquist + config.high_freq
+        low, high = float(_kaldi_mel(config.low_freq)), float(_kaldi_mel(top))
+        hertz = 700.0 * np.expm1(np.linspace(low, high, config.num_mel_bins + 2)[1:-1] / 1127.0)
+    to_mel = _slaney_mel if config.type == "davenet" else _kaldi_mel
+    mel = np.array([to_mel(value) for value in hertz / speed], dtype=np.float64)
+    return (mel - low) / (high - low) * (config.num_mel_bins + 1) - 1
 
 
 def normalise(features: Features, how: Literal["none", "utterance"]) -> Features:

@@ -102,12 +102,16 @@ class SimilarityConfig:
 class LossConfig:
     """The objective; one term for every pair of image and languages, both directions of it."""
 
-    type: Literal["infonce", "triplet"] = "triplet"
+    type: Literal["infonce", "masked_margin", "adaptive_margin", "triplet"] = "triplet"
+    """Formulas and sources: ``vgspeech/losses.py``. Every one goes with every similarity."""
     mining: tuple[Literal["sampled", "semihard", "hard"], ...] = ("sampled", "semihard")
     """Triplet: which impostors; their hinge terms are summed."""
     margin: float = 1.0
+    """triplet: of the hinge. masked_margin: taken off a match's similarity (published: 0.001 to 1, scale 1)."""
+    margin_factor: float = 0.5
+    """adaptive_margin: the margin as a part of what a match scores above the mean of its impostors."""
     scale: float = 14.0
-    """InfoNCE: factor on the similarities (inverse temperature); the initial value when ``learn_scale``."""
+    """All but triplet: factor on the similarities (inverse temperature); the initial value when ``learn_scale``."""
     learn_scale: bool = True
     image_language_weight: float = 1.0
     language_language_weight: float = 1.0
@@ -125,6 +129,8 @@ class AugmentConfig:
     image_flip: bool = False
     tempo: float = 0.0
     """Feature frames are resampled in time by a factor in 1 +- tempo."""
+    speed: tuple[float, ...] = ()
+    """Each caption is played at one of these speeds, drawn evenly, pitch and formants included: [0.9, 1.0, 1.1]."""
     mel_warp: float = 0.0
     """Mel axis is stretched by a factor in 1 +- mel_warp."""
     mel_shift: float = 0.0
@@ -133,6 +139,10 @@ class AugmentConfig:
     """Widest frequency mask in bins (SpecAugment)."""
     time_mask: int = 0
     """Widest time mask in frames (SpecAugment)."""
+    masks: int = 1
+    """Masks of each kind in a caption."""
+    random_crop: bool = False
+    """Captions longer than ``training.max_frames`` keep a random stretch of it, another each epoch, not their start."""
 
 
 @dataclass(frozen=True)
@@ -143,21 +153,43 @@ class TrainingConfig:
     batch_size: int = 64
     """Images in a batch over all processes, each with one caption of every language that it has."""
     max_frames: int = 2048
-    """Longer captions are cut at the end (training only)."""
+    """Longer captions are cut at the end (training only; see ``augment.random_crop``)."""
+    length_pool: int = 0
+    """Batches hold captions of similar length: images are sorted by it within this many batches; 0 leaves chance."""
+    accumulate: int = 1
+    """Batches whose gradients are averaged for one update; impostors come from the own batch (else raise batch_size
+    and set gradient_cache)."""
+    gradient_cache: int = 0
+    """Rows (at least 2) that a process encodes at once, so that a batch may exceed memory; 0: all. The loss is still
+    that of the whole batch, batch statistics are those of a part: see ``vgspeech/training/gradient_cache.py``."""
+    init_from: str = "none"
+    """Model directory, or file of weights, to start from; parameters that it lacks stay as initialised."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     """Not applied to biases, normalisation layers and the similarity scale."""
-    schedule: Literal["onecycle", "step", "constant"] = "onecycle"
+    schedule: Literal["onecycle", "cosine", "step", "constant"] = "onecycle"
+    """How the rate moves: ``vgspeech/training/schedule.py``."""
     warmup: float = 0.2
     """onecycle: fraction of all steps that the rate rises."""
+    warmup_epochs: float = 0.0
+    """cosine, step and constant: the rate rises linearly for so many epochs first."""
     step_epochs: int = 3
     """step: the rate is multiplied by ``step_factor`` every so many epochs."""
     step_factor: float = 0.95
     clip_norm: float = 5.0
     """Largest gradient norm; 0 turns clipping off."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto: the faster of the two by a short timing at the first start, then written down and kept."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the encoders (autocast); scores, losses and weights are float32. float16 scales the loss (for GPUs without
+    bfloat16). auto: float32 or bfloat16, the faster by a short timing at the first start, then written down and kept."""
+    compile: bool = False
+    """Compile the image encoder with torch.compile: a slow first step, then faster ones on a GPU. Needs a C++ compiler."""
+    freeze_image_epochs: int = 0
+    """The image encoder, its batch statistics too, stays as it is for so many epochs; -1: for ever."""
+    weight_average: float = 0.0
+    """Decay of a moving average of the weights, which is then validated and kept instead of them; 0: none, often 0.999."""
+    revive_codes: bool = False
+    """Codes that no frame chose in an epoch restart beside a code in use (``vgspeech/training/codebooks.py``)."""
     loader_workers: int = 0
     image_cache_gb: float = 2.0
     """Decoded images stay in memory up to this size."""
@@ -167,6 +199,13 @@ class TrainingConfig:
     """Checkpoints are written at every epoch's end and, within an epoch, this often."""
     validate_every: int = 5
     """Epochs between retrieval scores on the development set."""
+    patience: int = 0
+    """Training ends after so many validations in a row without a better one; 0: after ``epochs``."""
+    keep_best: int = 1
+    """Weights of so many epochs are kept, the best on the development set: best.pt, beyond 1 also
+    checkpoints/best-epoch-N.pt."""
+    tensorboard: bool = False
+    """Also write the numbers of metrics.jsonl for TensorBoard, to ``tensorboard/`` in the model directory."""
     shuffle_captions: bool = False
     """A control that must not learn: captions dealt out to the images at random, in each language on its own."""
 

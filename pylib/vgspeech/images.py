@@ -235,6 +235,15 @@ class PackedImages(Mapping[str, Pixels]):
         """Image ids in the order of the scp (C order)."""
         return list(self._files)
 
+    @property
+    def keys_array(self) -> npt.NDArray[np.bytes_]:
+        """(images,) the ids in UTF-8, in the order of the scp."""
+        return self._files.keys_array
+
+    def lines_of(self, images: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
+        """The scp's line of each of many ids in UTF-8; -1 for images that are not there."""
+        return self._files.lines_of(images)
+
     def __len__(self) -> int:
         return len(self._files)
 

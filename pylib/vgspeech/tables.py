@@ -13,6 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
+import numpy.typing as npt
+
 from vgspeech.errors import DataError
 from vgspeech.files import atomic_write
 
@@ -20,6 +23,8 @@ StrPath = str | os.PathLike[str]
 Row = dict[str, str]
 
 _BAD_IN_ID = re.compile(r"[\s/\x00]")
+_PLAIN = re.compile(rb"[^\x21-\x7e \n]|/|(?:^|\n) | \n")
+"""What makes :func:`read_pairs` take the careful way: anything but plain ASCII, a slash, a blank at an end of a line."""
 
 
 def read_lines(path: StrPath) -> list[str]:
@@ -67,6 +72,35 @@ def read_table(path: StrPath, *, allow_empty: bool = False) -> dict[str, str]:
         table[key] = value
         previous = key
     return table
+
+
+def read_pairs(path: StrPath) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.bytes_]]:
+    """Read a table whose values are single words, such as ``utt2image``, into two arrays of UTF-8 byte strings.
+
+    For tables of hundreds of thousands of lines: a tenth of the time and memory of :func:`read_table`, same rules.
+
+    Returns:
+        Keys, in C order, and their values; both of shape (lines,).
+
+    Raises:
+        DataError: a rule of tables is broken, or a value has a blank in it; names file and line.
+    """
+    try:
+        raw = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise DataError("no such file", where=str(path), hint="run the stage that writes it") from error
+    fields = raw.split()
+    lines = raw.count(b"\n")
+    if len(fields) == 2 * lines and raw.count(b" ") == lines and raw.endswith(b"\n") and _PLAIN.search(raw) is None:
+        keys, values = (np.array(fields[start::2], dtype=np.bytes_) for start in (0, 1))
+        if np.all(keys[:-1] < keys[1:]):
+            return keys, values
+    table = read_table(path)  # says which line breaks a rule, or that there are unusual but allowed ones, such as tabs
+    for number, value in enumerate(table.values(), start=1):
+        if len(value.split()) != 1:
+            raise bad_line(path, number, f"the value '{value}' is more than one word")
+    keys, values = (np.array([text.encode() for text in side], dtype=np.bytes_) for side in (table, table.values()))
+    return keys, values
 
 
 def split_line(line: str, path: StrPath, number: int, *, allow_empty: bool = False) -> tuple[str, str]:

@@ -27,8 +27,10 @@ def speech_changes(n: int, **given: object) -> SpeechChanges:
         "tempo": np.ones(n),
         "warp": np.ones(n),
         "mel_shift": np.zeros(n),
-        "frequency_mask": np.zeros((n, 2)),
-        "time_mask": np.zeros((n, 2)),
+        "frequency_mask": np.zeros((n, 1, 2)),
+        "time_mask": np.zeros((n, 1, 2)),
+        "speed": np.ones(n),
+        "start": np.zeros(n),
     }
     return SpeechChanges(**{**nothing, **given})
 
@@ -39,8 +41,8 @@ def test_draws_stay_within_the_configured_limits() -> None:
     assert set(np.unique(images.shift)) == set(range(-3, 4))
     assert 0.4 < images.flip.mean() < 0.6
     assert 0.88 <= speech.tempo.min() < 0.9 and 1.1 < speech.tempo.max() <= 1.12
-    assert set(np.unique(speech.frequency_mask[:, 0])) == set(range(7))
-    assert speech.time_mask[:, 0].max() == 12
+    assert set(np.unique(speech.frequency_mask[..., 0])) == set(range(7))
+    assert speech.time_mask[..., 0].max() == 12
 
 
 def test_no_augmentation_changes_nothing() -> None:
@@ -97,7 +99,7 @@ def test_mel_warp_moves_energy_along_the_axis() -> None:
 def test_masks_are_zero_and_lie_inside_the_caption() -> None:
     frames = torch.ones(100, 10)
     changes = speech_changes(
-        2, time_mask=np.array([[5, 0.999], [50, 0.0]]), frequency_mask=np.array([[3, 0.0], [0, 0.5]])
+        2, time_mask=np.array([[[5, 0.999]], [[50, 0.0]]]), frequency_mask=np.array([[[3, 0.0]], [[0, 0.5]]])
     )
     out, _ = warp_speech(frames, torch.tensor([0, 60]), torch.tensor([60, 40]), changes)
     assert out[0, :, 5].eq(0).nonzero().flatten().tolist() == [55, 56, 57, 58, 59]

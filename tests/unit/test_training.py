@@ -20,10 +20,11 @@ from vgspeech.config import AugmentConfig, ExperimentConfig, LossConfig, Similar
 from vgspeech.errors import DataError, DriftError, Interrupted
 from vgspeech.models import build_model
 from vgspeech.training import loop
-from vgspeech.training.data import EpochBatches, counted_rows, load_training_set, plan_epoch, process_rows
+from vgspeech.training.data import EpochBatches, counted_rows, plan_epoch, process_rows
 from vgspeech.training.distributed import Processes, join, leave, sum_gradients
 from vgspeech.training.objective import batch_loss
 from vgspeech.training.schedule import make_optimizer, schedule, set_schedule
+from vgspeech.training.training_set import load_training_set
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 SPLITS = {"train_split": "train", "dev_split": "dev"}
@@ -103,7 +104,7 @@ def test_shuffled_captions_are_a_fixed_permutation_for_each_language(corpus: Pat
     pairs = []
     for _ in range(2):
         data = load_training_set(plain, corpus, "train")
-        pairs.append({lang: (c.ids, c.first.tolist()) for lang, c in data.captions.items()})
+        pairs.append({lang: (list(c.ids), c.first.tolist()) for lang, c in data.captions.items()})
     assert pairs[0] == pairs[1]
     english, hindi = (pairs[0][language][0] for language in ("en", "hi"))
     assert sorted(english) != english and [u for u in english if u in hindi] != hindi
@@ -141,7 +142,7 @@ def test_stopped_anywhere_and_resumed_gives_the_same_weights(corpus: Path, tmp_p
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
     loop.train(config, corpus, straight, ALONE, **SPLITS)
 
-    real_step, calls = loop.training_step, 0
+    real_step, calls = loop.backward, 0
 
     def step_and_die(*arguments: object) -> dict[str, float]:
         nonlocal calls
@@ -152,7 +153,7 @@ def test_stopped_anywhere_and_resumed_gives_the_same_weights(corpus: Path, tmp_p
             os.kill(os.getpid(), signal.SIGTERM)
         return real_step(*arguments)
 
-    monkeypatch.setattr(loop, "training_step", step_and_die)
+    monkeypatch.setattr(loop, "backward", step_and_die)
     for expected in (MemoryError, MemoryError, Interrupted):
         with pytest.raises(expected):
             loop.train(config, corpus, stopped, ALONE, **SPLITS)
@@ -234,7 +235,7 @@ def test_optimizer_decays_only_weight_matrices() -> None:
 def test_without_the_language_term_languages_meet_in_the_image_only(corpus: Path) -> None:
     config = dataclasses.replace(micro_config(), loss=LossConfig(type="infonce", language_language_weight=0.0))
     batch = EpochBatches(load_training_set(config, corpus, "train"), config, 1, 0, 1)[0]
-    _, terms = batch_loss(build_model(config), batch, ALONE, torch.float32, torch.Generator())
+    _, terms = batch_loss(build_model(config), batch, ALONE, torch.Generator())
     assert set(terms) == {"image-en", "image-hi"}
 
 
@@ -256,9 +257,7 @@ def several_steps(corpus: Path, similarity: str, processes: Processes) -> dict[s
     losses = []
     for step in range(4):
         batch = EpochBatches(data, config, 1, processes.rank, processes.world_size)[step]
-        speech = {language: (features.double(), n) for language, (features, n) in batch.speech.items()}
-        batch = batch._replace(images=batch.images.double(), speech=speech)
-        loss, _ = batch_loss(model, batch, processes, torch.float32, torch.Generator())
+        loss, _ = batch_loss(model, batch, processes, torch.Generator())
         optimizer.zero_grad()
         loss.backward()
         sum_gradients(model.parameters(), processes)

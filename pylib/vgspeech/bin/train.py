@@ -16,7 +16,8 @@ VERSION = 1
 
 def experiment(args: argparse.Namespace) -> ExperimentConfig:
     """The configuration file with what the command line changes."""
-    config = load_config(ExperimentConfig, args.config, args.set)
+    start = [] if args.init_from is None else [f"training.init_from={args.init_from}"]
+    config = load_config(ExperimentConfig, args.config, [*args.set, *start])
     if args.seed is not None:
         config = dataclasses.replace(config, seed=args.seed)
     return config
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="YAML file of the experiment")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="changes one entry; repeatable")
     parser.add_argument("--seed", type=int, help="of everything random (default: the configuration's)")
+    parser.add_argument("--init-from", metavar="PATH", help="start from the weights of this model directory or file")
     parser.add_argument("--data", type=Path, required=True, help="corpus directory, data/<corpus>")
     parser.add_argument("--train-split", default="train")
     parser.add_argument("--dev-split", default="dev", help="best.pt is chosen on it; 'none' takes the last epoch")

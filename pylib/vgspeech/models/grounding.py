@@ -43,7 +43,7 @@ class GroundingModel(nn.Module):
             {lang: encoder(config.audio, bins, config.embedding_dim, config.compat) for lang in config.languages}
         )
         self.image = build_image_encoder(config.image, config.embedding_dim)
-        learned = config.loss.type == "infonce" and config.loss.learn_scale
+        learned = config.loss.type != "triplet" and config.loss.learn_scale
         self.log_scale = nn.Parameter(torch.tensor(math.log(config.loss.scale)), requires_grad=learned)
 
     def encode_audio(self, lang: str, feats: Tensor, lengths: Tensor) -> Frames:
@@ -89,7 +89,7 @@ class GroundingModel(nn.Module):
         return AudioInfo(self.audio_encoder(lang).stride * shift, _first_centre_s(front_end))
 
     def scale(self) -> Tensor:
-        """Factor on the similarities in InfoNCE: a scalar with gradient when learned, at most 100."""
+        """Factor on the similarities in all losses but the triplet: a scalar with gradient when learned, at most 100."""
         return self.log_scale.exp().clamp_max(_LARGEST_SCALE)
 
     def quantizers(self) -> dict[str, VectorQuantizer]:

@@ -6,8 +6,9 @@ process applies its own rows. So a batch is the same however it is split, and wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -53,9 +54,13 @@ class SpeechChanges(_Rows):
     mel_shift: npt.NDArray[np.float64]
     """(N,) bins."""
     frequency_mask: npt.NDArray[np.float64]
-    """(N, 2) width in bins, and where it lies (0 to 1)."""
+    """(N, M, 2) widths in bins, and where they lie (0 to 1)."""
     time_mask: npt.NDArray[np.float64]
-    """(N, 2) width in frames, and where it lies (0 to 1)."""
+    """(N, M, 2) widths in frames, and where they lie (0 to 1)."""
+    speed: npt.NDArray[np.float64]
+    """(N,) how much faster, and higher."""
+    start: npt.NDArray[np.float64]
+    """(N,) where a stretch of a long caption lies (0 to 1)."""
 
 
 def draw_image_changes(n: int, config: AugmentConfig, generator: np.random.Generator) -> ImageChanges:
@@ -70,12 +75,15 @@ def draw_image_changes(n: int, config: AugmentConfig, generator: np.random.Gener
 
 def draw_speech_changes(n: int, config: AugmentConfig, generator: np.random.Generator) -> SpeechChanges:
     """Draw for n captions."""
+    (more,) = generator.spawn(1)  # a stream of its own: what it draws leaves the other draws as they are
     return SpeechChanges(
         tempo=generator.uniform(1 - config.tempo, 1 + config.tempo, n),
         warp=generator.uniform(1 - config.mel_warp, 1 + config.mel_warp, n),
         mel_shift=generator.uniform(-config.mel_shift, config.mel_shift, n),
-        frequency_mask=np.column_stack([generator.integers(0, config.frequency_mask + 1, n), generator.random(n)]),
-        time_mask=np.column_stack([generator.integers(0, config.time_mask + 1, n), generator.random(n)]),
+        frequency_mask=_draw_masks(n, config.frequency_mask, config.masks, generator, more),
+        time_mask=_draw_masks(n, config.time_mask, config.masks, generator, more),
+        speed=more.choice(config.speed or (1.0,), n),
+        start=more.random(n),
     )
 
 
@@ -86,13 +94,26 @@ def shift_and_flip(images: Tensor, changes: ImageChanges) -> Tensor:
         images: (N, H, W, 3), any type.
         changes: for these N images.
     """
-    height, width = images.shape[1:3]
-    shift = torch.from_numpy(changes.shift)
-    flip = torch.from_numpy(changes.flip)[:, None]
-    down, right = torch.arange(height), torch.arange(width)
-    rows = (down - shift[:, :1]).clamp(0, height - 1)
-    columns = (torch.where(flip, width - 1 - right, right) - shift[:, 1:]).clamp(0, width - 1)
-    return images[torch.arange(len(images))[:, None, None], rows[:, :, None], columns[:, None, :]]
+    if not changes.flip.any() and not changes.shift.any():
+        return images
+    whole = images.numpy()
+    moved = np.empty_like(whole)
+    for image, out, (down, right), flip in zip(whole, moved, changes.shift, changes.flip, strict=True):
+        if flip:
+            _shift(image[:, ::-1], down, -right, out)
+        else:
+            _shift(image, down, right, out)
+    return torch.from_numpy(moved)
+
+
+def _shift(image: npt.NDArray[Any], down: int, right: int, out: npt.NDArray[Any]) -> None:
+    """out[r, c] = image[r - down, c - right], the nearest pixel where that lies outside; all (H, W, 3)."""
+    height, width = image.shape[:2]
+    rows = image[np.clip(np.arange(height) - down, 0, height - 1)] if down else image
+    first, end = max(right, 0), width + min(right, 0)
+    out[:, first:end] = rows[:, first - right : end - right]
+    out[:, :first] = rows[:, :1]
+    out[:, end:] = rows[:, -1:]
 
 
 def crop_and_resize(image: Tensor, crop: npt.NDArray[np.float64], size: int) -> Tensor:
@@ -119,13 +140,31 @@ def crop_and_resize(image: Tensor, crop: npt.NDArray[np.float64], size: int) -> 
     return resized.permute(1, 2, 0)
 
 
+def crop_speech(
+    offsets: Tensor, lengths: Tensor, start: npt.NDArray[np.float64], longest: int
+) -> tuple[Tensor, Tensor]:
+    """Keep a stretch of captions longer than ``longest`` frames; offsets (N,) and lengths (N,) of what is kept.
+
+    Args:
+        start: (N,) where the stretch lies, 0 to 1.
+    """
+    beyond = (lengths - longest).clamp(min=0)
+    first = (torch.from_numpy(start) * (beyond + 1)).floor().long()
+    return offsets + first, lengths - beyond
+
+
 def warp_speech(
-    frames: Tensor, offsets: Tensor, lengths: Tensor, changes: SpeechChanges | None
+    frames: Tensor,
+    offsets: Tensor,
+    lengths: Tensor,
+    changes: SpeechChanges | None,
+    axes: Mapping[float, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Captions out of one long array, with tempo, mel axis and masks changed, padded with zeros to the longest.
 
     Tempo resamples frames linearly in time; the mel axis is resampled linearly as well (output bin m reads from
-    m * warp + shift), which imitates another vocal tract length (Jaitly and Hinton 2013); masks are those of SpecAugment
+    m * warp + shift), which imitates another vocal tract length (Jaitly and Hinton 2013). Speed does both, by what
+    playing the recording faster does to frequencies (Ko et al. 2015, here on features). Masks are those of SpecAugment
     (Park et al. 2019) and fill with 0, the mean of normalised features.
 
     Args:
@@ -133,41 +172,75 @@ def warp_speech(
         offsets: (N,) first frame of each caption in ``frames``.
         lengths: (N,) its number of frames.
         changes: for these N captions; None only cuts out and pads.
+        axes: speed -> (F,) the mel bin that each bin reads from (:func:`vgspeech.audio.bins_at_speed`); needed for every
+            speed but 1.
 
     Returns:
         (N, T, F) float32 and the new lengths (N,).
     """
     if changes is None:
-        time = torch.arange(int(lengths.max()))
-        valid = time < lengths[:, None]
-        return frames[(offsets[:, None] + time).where(valid, 0)] * valid[..., None], lengths
-    tempo = torch.from_numpy(changes.tempo).float()[:, None]
+        return _cut_and_pad(frames, offsets, lengths), lengths
+    tempo = changes.tempo * changes.speed
+    if np.all(tempo == 1):
+        values = _cut_and_pad(frames, offsets, lengths)
+    else:
+        values, lengths = _resample(frames, offsets, lengths, torch.from_numpy(tempo).float()[:, None])
+    bins = frames.shape[1]
+    if np.any(changes.warp != 1) or np.any(changes.mel_shift != 0) or np.any(changes.speed != 1):
+        values = values @ _mel_resampling(bins, changes, axes or {})
+    for number, length in enumerate(lengths.tolist()):
+        for start, end in _masked(changes.time_mask[number], length):
+            values[number, start:end] = 0
+        for start, end in _masked(changes.frequency_mask[number], bins):
+            values[number, :, start:end] = 0
+    return values, lengths
+
+
+def _cut_and_pad(frames: Tensor, offsets: Tensor, lengths: Tensor) -> Tensor:
+    values = frames.new_zeros(len(lengths), int(lengths.max()), frames.shape[1])
+    for row, offset, length in zip(values, offsets.tolist(), lengths.tolist(), strict=True):
+        row[:length] = frames[offset : offset + length]
+    return values
+
+
+def _resample(frames: Tensor, offsets: Tensor, lengths: Tensor, tempo: Tensor) -> tuple[Tensor, Tensor]:
+    """Captions read at the places 0, tempo, 2 tempo, ..., by linear interpolation."""
     new_lengths = (lengths / tempo[:, 0]).floor().long().clamp(min=1)
-    time = torch.arange(int(new_lengths.max()))
     last = lengths[:, None] - 1
-    position = torch.minimum(time * tempo, last.float())
+    position = torch.minimum(torch.arange(int(new_lengths.max())) * tempo, last.float())
     before = position.floor().long()
     after = torch.minimum(before + 1, last)
-    values = torch.lerp(
-        frames[offsets[:, None] + before], frames[offsets[:, None] + after], (position - before)[..., None]
+    left, right = (
+        frames.index_select(0, (offsets[:, None] + at).flatten()).view(*position.shape, -1) for at in (before, after)
     )
-    values = values @ _mel_resampling(frames.shape[1], changes)
-    values *= ((time < new_lengths[:, None]) & ~_mask(time, new_lengths[:, None], changes.time_mask))[..., None]
-    bins = torch.arange(frames.shape[1])
-    values *= ~_mask(bins, torch.tensor(frames.shape[1]), changes.frequency_mask)[:, None, :]
+    values = left.lerp_(right, (position - before)[..., None])
+    for row, length in zip(values, new_lengths.tolist(), strict=True):
+        row[length:] = 0
     return values, new_lengths
 
 
-def _mel_resampling(n_bins: int, changes: SpeechChanges) -> Tensor:
-    """(N, F, F) matrices: column m interpolates the input bins at m * warp + shift."""
+def _mel_resampling(n_bins: int, changes: SpeechChanges, axes: Mapping[float, Tensor]) -> Tensor:
+    """(N, F, F) matrices: column m interpolates the input bins at m * warp + shift, with m as the speed places it."""
     bins = torch.arange(n_bins, dtype=torch.float32)
+    placed = torch.stack([bins if speed == 1 else axes[speed] for speed in changes.speed.tolist()])
     warp, shift = (torch.from_numpy(values).float()[:, None] for values in (changes.warp, changes.mel_shift))
-    source = (bins * warp + shift).clamp(0, n_bins - 1)
+    source = (placed * warp + shift).clamp(0, n_bins - 1)
     return (1 - (bins[:, None] - source[:, None, :]).abs()).clamp(min=0)
 
 
-def _mask(axis: Tensor, size: Tensor, mask: npt.NDArray[np.float64]) -> Tensor:
-    """(N, len(axis)) true inside each item's mask, which lies wholly within its first ``size`` places."""
-    width = torch.minimum(torch.from_numpy(mask[:, :1]), size)
-    start = (torch.from_numpy(mask[:, 1:]) * (size - width + 1)).floor()
-    return (axis >= start) & (axis < start + width)
+def _draw_masks(
+    n: int, widest: int, count: int, generator: np.random.Generator, more: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """(N, count, 2) widths and places; all masks but the first come from ``more``."""
+    first = np.column_stack([generator.integers(0, widest + 1, n), generator.random(n)])
+    others = np.stack([more.integers(0, widest + 1, (n, count - 1)), more.random((n, count - 1))], axis=-1)
+    return np.concatenate([first[:, None], others], axis=1)
+
+
+def _masked(masks: npt.NDArray[np.float64], size: int) -> Iterator[tuple[int, int]]:
+    """First place and end of each mask (M, 2) that hides anything; each lies wholly within ``size`` places."""
+    for width, place in masks.tolist():
+        wide = int(min(width, size))
+        if wide:
+            start = int(place * (size - wide + 1))
+            yield start, start + wide

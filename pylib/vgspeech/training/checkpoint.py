@@ -15,12 +15,14 @@ from typing import Any
 import torch
 
 from vgspeech.config import ExperimentConfig
-from vgspeech.errors import DriftError
+from vgspeech.errors import DataError, DriftError
 from vgspeech.files import atomic_write, read_json, write_json
 from vgspeech.training.distributed import Processes
 
+FORMAT = 2
+"""Raised when the content of a checkpoint changes its meaning."""
 KEEP = 2
-FREE_TO_CHANGE = ("loader_workers", "image_cache_gb", "feature_cache_gb", "checkpoint_minutes")
+FREE_TO_CHANGE = ("loader_workers", "image_cache_gb", "feature_cache_gb", "checkpoint_minutes", "tensorboard")
 """Training settings that change speed and memory but no number."""
 FRESH_START = "use the setting of the first start, or train afresh with --force (the old result is kept aside)"
 
@@ -34,19 +36,27 @@ def save_checkpoint(folder: Path, epoch: int, step: int, state: dict[str, Any]) 
         state: tensors, numbers, strings, lists and dictionaries only (read back with ``weights_only``).
     """
     with atomic_write(folder / f"epoch-{epoch:05d}-step-{step:07d}.pt", "wb") as stream:
-        torch.save(state, stream)
+        torch.save({"format": FORMAT, **state}, stream)
     for old in sorted(folder.glob("epoch-*.pt"))[:-KEEP]:
         old.unlink()
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint that can be read, or None; an unreadable one is reported and the one before it taken."""
+    """The newest checkpoint that can be read, or None; an unreadable one is reported and the one before it taken.
+
+    Raises:
+        DataError: it was written by a version of this program with another format.
+    """
     for path in sorted(folder.glob("epoch-*.pt"), reverse=True):
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            return state
         except Exception as error:  # torch raises many kinds for a damaged file
             print(f"{path}: cannot be read ({error}); trying the checkpoint before it", file=sys.stderr)
+            continue
+        if (found := state.pop("format", 1)) != FORMAT:
+            what = f"a checkpoint of format {found}, written by another version of vgspeech (this one reads {FORMAT})"
+            raise DataError(what, where=str(path), hint="finish with that version, or train afresh with --force")
+        return state
     return None
 
 

@@ -38,13 +38,13 @@ class Processes:
         dist.broadcast(box, src=0)
         return int(box)
 
-    def any(self, flag: bool) -> bool:
-        """Whether the flag is set in any process."""
+    def any(self, *flags: bool) -> list[bool]:
+        """Whether each of the flags is set in any process; one message for all of them."""
         if self.world_size == 1:
-            return flag
-        total = torch.tensor(float(flag), device=self.device)
-        dist.all_reduce(total)
-        return bool(total > 0)
+            return list(flags)
+        counts = torch.tensor(flags, dtype=torch.float32, device=self.device)
+        dist.all_reduce(counts)
+        return [count > 0 for count in counts.tolist()]
 
 
 def join(n_gpus: int) -> Processes:
@@ -113,12 +113,15 @@ def gather_padded(values: Tensor, counts: list[int], processes: Processes) -> Te
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter], processes: Processes) -> None:
-    """Add up gradients over all processes; a parameter without one counts as zero."""
-    if processes.world_size == 1:
+    """Add up gradients over all processes, as one flat buffer.
+
+    A parameter without a gradient (of a language that the batch lacks, or held fixed) has none in any process, because
+    the plan of a batch is the same in all; it keeps none, so that no weight decay moves it, as with one process.
+    """
+    learned = [p for p in parameters if p.grad is not None]
+    if processes.world_size == 1 or not learned:
         return
-    parameters = list(parameters)
-    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    flat = torch.cat([p.grad.reshape(-1) for p in learned if p.grad is not None])
     dist.all_reduce(flat)
-    for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+    for parameter, part in zip(learned, flat.split([p.numel() for p in learned]), strict=True):
         parameter.grad = part.view_as(parameter).contiguous(memory_format=torch.preserve_format)

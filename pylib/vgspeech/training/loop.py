@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,29 +22,40 @@ from vgspeech.errors import DataError, Interrupted
 from vgspeech.files import atomic_write
 from vgspeech.models import GroundingModel, build_model, save_weights
 from vgspeech.retrieval import RetrievalTable, evaluate
+from vgspeech.training.average import WeightAverage
+from vgspeech.training.board import Board
+from vgspeech.training.check import check_training_config
 from vgspeech.training.checkpoint import load_checkpoint, record_start, same_experiment, save_checkpoint, start_facts
-from vgspeech.training.data import EpochBatches, TrainingSet, front_end_settings, load_training_set
+from vgspeech.training.codebooks import codebook_usage, revive_codes, start_counting
+from vgspeech.training.data import EpochBatches
 from vgspeech.training.distributed import Processes
-from vgspeech.training.schedule import make_optimizer, schedule, set_schedule
-from vgspeech.training.step import choose_precision, training_step
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+from vgspeech.training.initial import load_initial
+from vgspeech.training.schedule import freeze_image, make_optimizer, schedule, set_schedule
+from vgspeech.training.selection import Scores, keep_weights, out_of_patience, ranked
+from vgspeech.training.signals import StopRequest
+from vgspeech.training.step import backward, choose_precision, make_scaler, update
+from vgspeech.training.training_set import TrainingSet, front_end_settings, load_training_set
 
 
 @dataclass
 class State:
-    """How far a training has come; with model and optimiser this is a checkpoint."""
+    """How far a training has come; with model, optimiser and the like this is a checkpoint."""
 
     epoch: int = 1
     """The epoch under way."""
     step: int = 0
-    """Its finished steps."""
+    """Its finished batches."""
     sums: dict[str, float] = field(default_factory=dict)
-    """Losses summed over these steps, and how long they took."""
+    """Losses summed over these."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Batches that had each of these losses: a batch may lack a language."""
+    seconds: float = 0.0
+    """How long they took."""
     history: list[dict[str, Any]] = field(default_factory=list)
     """The lines of metrics.jsonl."""
-    best: list[float] = field(default_factory=lambda: [-1.0, -1.0])
-    """R@10 and R@1 of best.pt on the development set."""
+    best: Scores = field(default_factory=list)
+    """The best epochs on the development set, the first of them best.pt."""
+    finished: bool = False
 
 
 def train(
@@ -66,13 +74,16 @@ def train(
         One sentence about the outcome.
 
     Raises:
+        ConfigError: a setting that no training can follow.
         DriftError: configuration, data, threads, processes or CPU differ from those of the first start.
         Interrupted: SIGTERM, SIGINT or SIGUSR1 came; a checkpoint was written.
+        VgspeechError: the loss is not finite any more.
     """
+    check_training_config(config, dev_split)
     full_float32()
     config = dataclasses.replace(config, front_end_settings=front_end_settings(data, train_split, config))
     recorded = out / "config.yaml"
-    first_start = not recorded.exists()
+    first_start = bool(processes.agree(int(not recorded.exists())))
     if not first_start:
         config = same_experiment(load_config(ExperimentConfig, recorded), config, str(recorded))
     training_set = load_training_set(config, data, train_split)
@@ -85,119 +96,134 @@ def train(
         splits = {"train_split": train_split, "dev_split": dev_split, "train_data": training_set.fingerprint}
         save_config(config, recorded)
         record_start(out / "training.json", start_facts(config, processes) | splits)
-    trainer = Trainer(model, training_set, out, processes)
-    trainer.log(f"{train_split}: {training_set.summary}; {config.training.precision} on {processes.device}")
-    with trainer.stopped_by_signals():
+    with StopRequest() as stop:
+        trainer = Trainer(model, training_set, out, processes, stop)
+        trainer.log(f"{train_split}: {training_set.summary}; {config.training.precision} on {processes.device}")
         return trainer.run(data, dev_split)
 
 
 class Trainer:
     """A model in training, and the files of its model directory."""
 
-    def __init__(self, model: GroundingModel, training_set: TrainingSet, out: Path, processes: Processes) -> None:
-        self.config, self.model, self.out, self.processes = model.config, model, out, processes
+    def __init__(
+        self, model: GroundingModel, training_set: TrainingSet, out: Path, processes: Processes, stop: StopRequest
+    ) -> None:
+        self.config, self.model, self.out, self.processes, self.stop = model.config, model, out, processes, stop
         self.training_set = training_set
-        self.optimizer = make_optimizer(model, self.config.training)
         self.state = State()
-        self.stop_signal = 0
         self.saved_at = time.monotonic()
+        settings = self.config.training
         checkpoint = load_checkpoint(out / "checkpoints")
+        if checkpoint is None and settings.init_from != "none":
+            self.log(load_initial(model, settings.init_from))
+        self.average = WeightAverage(model, settings.weight_average) if settings.weight_average else None
+        self.optimizer = make_optimizer(model, settings)
+        self.scaler = make_scaler(self.config, processes)
         if checkpoint is not None:
-            model.load_state_dict(checkpoint["model"])
-            self.optimizer.load_state_dict(checkpoint["optimizer"])
-            self.state = State(**checkpoint["state"])
+            self._restore(checkpoint)
+        if settings.compile:
+            model.image.compile()
         self.interrupted = out / "checkpoints" / "interrupted"
         """Tells steps/train.sh that the processes stopped on purpose: torchrun turns every exit status into 1."""
+        self.board = None
         if processes.first:
             self.interrupted.unlink(missing_ok=True)
             # A run killed between two files may have left a line too many or too few: the checkpoint decides.
             with atomic_write(out / "metrics.jsonl") as stream:
                 stream.writelines(json.dumps(line) + "\n" for line in self.state.history)
+            if settings.tensorboard:
+                self.board = Board(out / "tensorboard", self.state.epoch)
 
     def run(self, data: Path, dev_split: str | None) -> str:
         """All epochs that are left."""
-        epochs = self.config.training.epochs
-        best = self.out / "best.pt"
-        if self.state.epoch > epochs:
+        state, best = self.state, self.out / "best.pt"
+        if state.finished:
             if not best.exists():
                 raise DataError("training was finished, its result is gone", where=str(best), hint="train with --force")
-            return f"Training was finished before ({epochs} epochs): {best} is kept ({self._choice()})."
-        if self.state.epoch > 1 or self.state.step:
-            self.log(f"going on at epoch {self.state.epoch}, after {self.state.step} steps of it")
-        while self.state.epoch <= epochs:
+            return f"Training was finished before ({state.epoch - 1} epochs): {best} is kept ({self._choice()})."
+        if state.epoch > 1 or state.step:
+            self.log(f"going on at epoch {state.epoch}, after {state.step} steps of it")
+        while not self.state.finished:
             self._epoch()
             line = self._finish_epoch(data, dev_split)
             if self.processes.first:
                 with open(self.out / "metrics.jsonl", "a", encoding="utf-8") as stream:
                     stream.write(json.dumps(line) + "\n")
-            self._stop_if_asked()
-        return f"Trained {epochs} epochs: {best} ({self._choice()})."
+            if self.board is not None:
+                self.board.write(line)
+            if not self.state.finished:
+                self._pause(False)
+        return f"Trained {self.state.epoch - 1} epochs: {best} ({self._choice()})."
 
     def _epoch(self) -> None:
         """The remaining steps of the epoch under way."""
         settings, state, processes = self.config.training, self.state, self.processes
         batches = EpochBatches(self.training_set, self.config, state.epoch, processes.rank, processes.world_size)
+        group = settings.accumulate
+        updates = -(-len(batches) // group)
         self.model.train()
+        freeze_image(self.model, settings, state.epoch)
         started = time.monotonic()
         for batch in batches.loader(state.step, settings.loader_workers, processes.device.type == "cuda"):
-            past = (state.epoch - 1) * len(batches) + state.step
-            set_schedule(self.optimizer, *schedule(settings, past, settings.epochs * len(batches), len(batches)))
-            losses = training_step(self.model, self.optimizer, batch, processes, state.epoch, state.step)
+            first = state.step // group * group
+            size = min(group, len(batches) - first)
+            losses = backward(self.model, self.scaler, batch, processes, state.epoch, state.step, size)
             state.step += 1
             for name, value in losses.items():
                 state.sums[name] = state.sums.get(name, 0.0) + value
+                state.counts[name] = state.counts.get(name, 0) + 1
+            if state.step < first + size:
+                continue  # the update, and with it a checkpoint, waits for the rest of the group
+            past = (state.epoch - 1) * updates + first // group
+            set_schedule(self.optimizer, *schedule(settings, past, settings.epochs * updates, updates))
+            update(self.model, self.optimizer, self.scaler, processes)
+            if self.average is not None:
+                self.average.update(self.model, past + 1)
             now = time.monotonic()
-            state.sums["seconds"] = state.sums.get("seconds", 0.0) + now - started
+            state.seconds += now - started
             started = now
-            due = now - self.saved_at > 60 * settings.checkpoint_minutes
-            if state.step < len(batches) and processes.agree(due):
-                self._save()
-            self._stop_if_asked()
+            self._pause(now - self.saved_at > 60 * settings.checkpoint_minutes and state.step < len(batches))
 
     def _finish_epoch(self, data: Path, dev_split: str | None) -> dict[str, Any]:
         """Validate when due, keep the best weights, and write a checkpoint that starts the next epoch."""
         state, settings = self.state, self.config.training
         last = state.epoch == settings.epochs
-        means = {name: total / state.step for name, total in state.sums.items() if name != "seconds"}
+        means = {name: total / state.counts[name] for name, total in state.sums.items()}
         line: dict[str, Any] = {"epoch": state.epoch, "loss": means.pop("loss"), "losses": means}
         line["learning_rate"] = self.optimizer.param_groups[0]["lr"]
         if self.model.log_scale.requires_grad:
             line["scale"] = self.model.scale().item()
-        line["seconds"] = round(state.sums["seconds"], 3)
-        if self.processes.first and dev_split is None and last:
-            save_weights(self.model, self.out / "best.pt")
-        elif self.processes.first and dev_split is not None and (last or state.epoch % settings.validate_every == 0):
-            table = validate(self.model, data, dev_split)
-            line["dev"] = {
-                **table.mean,
-                "directions": {name: [r.r1, r.r5, r.r10] for name, r in table.directions.items()},
-            }
-            if [table.mean["r10"], table.mean["r1"]] >= state.best:
-                state.best = [table.mean["r10"], table.mean["r1"]]
-                save_weights(self.model, self.out / "best.pt")
+        if self.model.quantizers():
+            line["codebooks"] = codebook_usage(self.model)
+        line["seconds"] = round(state.seconds, 3)
         state.history.append(line)
+        kept = self.model if self.average is None else self.average.model
+        if self.processes.first and dev_split is None and last:
+            save_weights(kept, self.out / "best.pt")
+        elif self.processes.first and dev_split is not None and (last or state.epoch % settings.validate_every == 0):
+            table = validate(kept, data, dev_split)
+            directions = {name: [r.r1, r.r5, r.r10] for name, r in table.directions.items()}
+            line["dev"] = {**table.mean, "directions": directions}
+            state.best = ranked(state.best, table.mean["r10"], table.mean["r1"], state.epoch, settings.keep_best)
+            keep_weights(kept, self.out, state.best, state.epoch, settings.keep_best)
+        finished = last or bool(self.processes.agree(out_of_patience(state.history, state.best, settings.patience)))
+        if settings.revive_codes:
+            line["revived_codes"] = revive_codes(self.model, self.config.seed, state.epoch)
+        start_counting(self.model)
         self.log(_spoken(line))
-        self.state = dataclasses.replace(state, epoch=state.epoch + 1, step=0, sums={})
+        self.state = State(epoch=state.epoch + 1, history=state.history, best=state.best, finished=finished)
         self._save()
         return line
 
-    def _save(self) -> None:
-        if self.processes.first:
-            content = {
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "state": dataclasses.asdict(self.state),
-            }
-            save_checkpoint(self.out / "checkpoints", self.state.epoch, self.state.step, content)
-        self.saved_at = time.monotonic()
-
-    def _stop_if_asked(self) -> None:
-        """All processes stop after the same step, with a checkpoint."""
-        if self.processes.any(bool(self.stop_signal)):
+    def _pause(self, due: bool) -> None:
+        """Between two updates: write a checkpoint when one is due, and stop, all processes alike, if a signal asks for it."""
+        due, stopped = self.processes.any(due, self.stop.asked)
+        if due or stopped:
             self._save()
+        if stopped:
+            state = self.state
             if self.processes.first:
                 self.interrupted.touch()
-            state = self.state
             self.log(f"stopped by a signal in epoch {state.epoch}, after {state.step} steps of it")
             raise Interrupted(
                 f"stopped in epoch {state.epoch} of {self.config.training.epochs}; a checkpoint was written",
@@ -205,23 +231,37 @@ class Trainer:
                 hint="run the same command again to go on",
             )
 
-    @contextmanager
-    def stopped_by_signals(self) -> Iterator[None]:
-        """While this holds, SIGTERM, SIGINT and SIGUSR1 stop training after the step under way."""
+    def _save(self) -> None:
+        if self.processes.first:
+            content = {
+                "model": self.model.state_dict(),
+                "average": None if self.average is None else self.average.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "state": dataclasses.asdict(self.state),
+            }
+            save_checkpoint(self.out / "checkpoints", self.state.epoch, self.state.step, content)
+        self.saved_at = time.monotonic()
 
-        def note(number: int, frame: object) -> None:
-            self.stop_signal = number
-
-        before = [signal.signal(number, note) for number in STOP_SIGNALS]
-        try:
-            yield
-        finally:
-            for number, handler in zip(STOP_SIGNALS, before, strict=True):
-                signal.signal(number, handler)
+    def _restore(self, checkpoint: dict[str, Any]) -> None:
+        self.model.load_state_dict(checkpoint["model"])
+        if self.average is not None:
+            self.average.model.load_state_dict(checkpoint["average"])
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.scaler.load_state_dict(checkpoint["scaler"])
+        self.state = State(**checkpoint["state"])
+        mine = self.state.epoch, self.state.step
+        if mine != (theirs := tuple(map(self.processes.agree, mine))):
+            what = f"process {self.processes.rank} reads epoch and step {mine}, the first one {theirs}"
+            raise DataError(
+                what, where=str(self.out / "checkpoints"), hint="put the model on a disk that all nodes share"
+            )
 
     def _choice(self) -> str:
-        r10, r1 = self.state.best
-        return "the last epoch" if r10 < 0 else f"the best development R@10 {100 * r10:.1f}, R@1 {100 * r1:.1f}"
+        if not self.state.best:
+            return "the last epoch"
+        r10, r1, _ = self.state.best[0]
+        return f"the best development R@10 {100 * r10:.1f}, R@1 {100 * r1:.1f}"
 
     def log(self, text: str) -> None:
         """One line to the terminal and to train.log."""
@@ -242,6 +282,8 @@ def _spoken(line: dict[str, Any]) -> str:
     """One epoch in a line of the log."""
     terms = ", ".join(f"{name} {value:.3f}" for name, value in line["losses"].items())
     text = f"epoch {line['epoch']}: loss {line['loss']:.3f} ({terms}), {line['seconds']:.1f} s"
+    for name, usage in line.get("codebooks", {}).items():
+        text += f"; {name} perplexity {usage['perplexity']:.1f}, {usage['dead']} dead"
     if "dev" in line:
         text += f"; dev R@10 {100 * line['dev']['r10']:.1f}, R@1 {100 * line['dev']['r1']:.1f}"
     return text

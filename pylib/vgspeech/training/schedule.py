@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from vgspeech.config import TrainingConfig
+from vgspeech.models import GroundingModel
 
 START_DIVISOR = 20.0
 """onecycle starts at learning_rate / 20 ..."""
@@ -19,20 +20,27 @@ BETA2 = 0.999
 
 
 def schedule(config: TrainingConfig, step: int, total_steps: int, steps_per_epoch: int) -> tuple[float, float]:
-    """Learning rate and beta1 (momentum) of one optimiser step.
+    """Learning rate and beta1 (momentum) of one update.
 
     onecycle is that of Smith and Topin (2018) with cosine arcs and two phases, as ``torch.optim.lr_scheduler.OneCycleLR``
-    computes it: up during the first ``warmup`` part of all steps, then down; beta1 mirrors it.
+    computes it: up during the first ``warmup`` part of all steps, then down; beta1 mirrors it. cosine goes down to zero
+    in half a period (Loshchilov and Hutter 2017, without restarts), step by ``step_factor`` every ``step_epochs``. All but
+    onecycle rise linearly during ``warmup_epochs`` first; cosine takes what is left for its arc.
 
     Args:
-        step: 0 for the first step.
+        step: 0 for the first update.
         total_steps, steps_per_epoch: of the whole training.
     """
     peak, (low, high) = config.learning_rate, BETA1_RANGE
-    if config.schedule == "constant":
+    if config.schedule != "onecycle":
+        rising = round(config.warmup_epochs * steps_per_epoch)
+        if step < rising:
+            return peak * (step + 1) / (rising + 1), 0.9
+        if config.schedule == "cosine":
+            return _cosine(peak, 0.0, (step - rising) / max(total_steps - rising, 1)), 0.9
+        if config.schedule == "step":
+            return peak * config.step_factor ** (step // steps_per_epoch // config.step_epochs), 0.9
         return peak, 0.9
-    if config.schedule == "step":
-        return peak * config.step_factor ** (step // steps_per_epoch // config.step_epochs), 0.9
     turn = config.warmup * total_steps - 1
     if step <= turn:
         part = step / turn if turn > 0 else 1.0
@@ -43,6 +51,18 @@ def schedule(config: TrainingConfig, step: int, total_steps: int, steps_per_epoc
 
 def _cosine(start: float, end: float, part: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * part))
+
+
+def freeze_image(model: GroundingModel, config: TrainingConfig, epoch: int) -> bool:
+    """Hold the image encoder fixed, its batch statistics too, or let it learn, as the epoch demands; whether it is held.
+
+    Call it after ``model.train()``.
+    """
+    held = config.freeze_image_epochs < 0 or epoch <= config.freeze_image_epochs
+    model.image.requires_grad_(not held)
+    if held:
+        model.image.eval()
+    return held
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:

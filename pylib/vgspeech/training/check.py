@@ -1,0 +1,106 @@
+"""Is a training configuration possible? Every refusal names key, value and remedy."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from vgspeech.config import ExperimentConfig
+from vgspeech.errors import ConfigError
+
+_AT_LEAST = {
+    "training.epochs": 1,
+    "training.batch_size": 1,
+    "training.max_frames": 1,
+    "training.length_pool": 0,
+    "training.accumulate": 1,
+    "training.step_epochs": 1,
+    "training.warmup_epochs": 0,
+    "training.clip_norm": 0,
+    "training.weight_decay": 0,
+    "training.loader_workers": 0,
+    "training.freeze_image_epochs": -1,
+    "training.validate_every": 1,
+    "training.patience": 0,
+    "training.keep_best": 1,
+    "training.checkpoint_minutes": 0,
+    "loss.margin": 0,
+    "augment.image_shift": 0,
+    "augment.mel_shift": 0,
+    "augment.frequency_mask": 0,
+    "augment.time_mask": 0,
+    "augment.masks": 1,
+}
+_BELOW_ONE = (
+    "training.weight_average",
+    "training.warmup",
+    "augment.tempo",
+    "augment.mel_warp",
+    "loss.margin_factor",
+)
+
+
+def check_training_config(config: ExperimentConfig, dev_split: str | None = "dev") -> None:
+    """Refuse settings that no training can follow.
+
+    Args:
+        config: the experiment.
+        dev_split: what best.pt is chosen on; None when there is no development set.
+
+    Raises:
+        ConfigError: the first impossible setting.
+    """
+    for key, least in _AT_LEAST.items():
+        if _value(config, key) < least:
+            raise ConfigError(f"{key} is {_value(config, key)}", hint=f"give a number of at least {least}")
+    for key in _BELOW_ONE:
+        if not 0 <= _value(config, key) < 1:
+            raise ConfigError(f"{key} is {_value(config, key)}", hint="give a number from 0 to below 1")
+    _check_training(config, dev_split)
+    if not 0 < config.augment.image_crop_scale <= 1:
+        raise ConfigError(
+            f"augment.image_crop_scale is {config.augment.image_crop_scale}",
+            hint="give an area fraction above 0, at most 1 (no crops)",
+        )
+    for speed in config.augment.speed:
+        if not 0.5 <= speed <= 2:
+            raise ConfigError(f"augment.speed holds {speed}", hint="give factors from 0.5 to 2: [0.9, 1.0, 1.1]")
+    if config.loss.type == "triplet" and not config.loss.mining:
+        raise ConfigError("loss.mining is empty", hint="name at least one: [sampled, semihard]")
+
+
+def _check_training(config: ExperimentConfig, dev_split: str | None) -> None:
+    settings = config.training
+    if settings.learning_rate <= 0:
+        raise ConfigError(f"training.learning_rate is {settings.learning_rate}", hint="give a number above 0")
+    if settings.gradient_cache < 0 or settings.gradient_cache == 1:
+        raise ConfigError(
+            f"training.gradient_cache is {settings.gradient_cache}",
+            hint="give 0 (off) or at least 2 rows: batch statistics need more than one",
+        )
+    if settings.patience and dev_split is None:
+        raise ConfigError(
+            f"training.patience is {settings.patience} but there is no development set to lose patience on",
+            hint="set training.patience: 0, or give a development split",
+        )
+    if settings.revive_codes and not config.audio.quantizers:
+        raise ConfigError(
+            "training.revive_codes is true but audio.quantizers is empty",
+            hint="leave revive_codes out, or name positions of quantizers",
+        )
+    if settings.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise ConfigError(
+            "training.tensorboard is true but TensorBoard is not installed",
+            hint="pip install tensorboard, or leave it out: metrics.jsonl holds the same numbers",
+        )
+    if settings.init_from != "none" and not Path(settings.init_from).exists():
+        raise ConfigError(
+            f"training.init_from: no such file or model directory: {settings.init_from}",
+            hint="train that model first, or set training.init_from: none",
+        )
+
+
+def _value(config: ExperimentConfig, key: str) -> float:
+    section, name = key.split(".")
+    value: float = getattr(getattr(config, section), name)
+    return value

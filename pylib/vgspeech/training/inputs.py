@@ -1,0 +1,106 @@
+"""What training reads, from memory where it fits: feature frames of captions, and decoded images."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vgspeech.archive import ArchiveReader
+from vgspeech.audio import normalise
+from vgspeech.config import ExperimentConfig
+from vgspeech.images import PackedImages, evaluation_view
+from vgspeech.training.augment import crop_and_resize
+
+Indices = npt.NDArray[np.int64]
+
+
+class Features:
+    """Feature frames of captions, normalised and cut; kept in memory as one array when they fit.
+
+    Args:
+        reader: the archive.
+        lines: (N,) its line of each caption.
+        normalisation: of each caption, before it is cut.
+        longest: frames that are kept of a caption; None keeps all.
+        limit_bytes: memory that they may take.
+    """
+
+    def __init__(
+        self,
+        reader: ArchiveReader,
+        lines: Indices,
+        normalisation: Literal["none", "utterance"],
+        longest: int | None,
+        limit_bytes: float,
+    ) -> None:
+        self._reader, self._lines = reader, lines
+        self._normalisation, self._longest = normalisation, longest
+        sample = [
+            reader.read(int(lines[i])).nbytes for i in np.linspace(0, len(lines) - 1, min(len(lines), 20)).astype(int)
+        ]
+        self._cache: tuple[Tensor, Tensor, Tensor] | None = None
+        if np.mean(sample) * len(lines) <= limit_bytes:
+            self._cache = self._read(np.arange(len(lines)))
+
+    def _read(self, indices: Indices) -> tuple[Tensor, Tensor, Tensor]:
+        captions = [
+            normalise(self._reader.read(int(line)), self._normalisation)[: self._longest]
+            for line in self._lines[indices]
+        ]
+        lengths = torch.tensor([len(caption) for caption in captions])
+        frames = np.empty((int(lengths.sum()), captions[0].shape[1]), dtype=np.float32)
+        end = len(frames)
+        # From the last one, each freed when it is copied: what is needed at once is hardly more than the result.
+        while captions:
+            caption = captions.pop()
+            frames[end - len(caption) : end] = caption
+            end -= len(caption)
+        return torch.from_numpy(frames), lengths.cumsum(0) - lengths, lengths
+
+    def take(self, indices: Indices) -> tuple[Tensor, Tensor, Tensor]:
+        """Some captions as (frames (M, F), offsets (N,), lengths (N,)); ``frames`` may hold others as well."""
+        if self._cache is None:
+            return self._read(indices)
+        frames, offsets, lengths = self._cache
+        return frames, offsets[indices], lengths[indices]
+
+
+class Pictures:
+    """Decoded images; as many as fit stay in memory.
+
+    Args:
+        packed: the image files.
+        lines: (N,) which of ``packed.keys_array`` each image is.
+        config: image size, random crops, and ``training.image_cache_gb``.
+    """
+
+    def __init__(self, packed: PackedImages, lines: Indices, config: ExperimentConfig) -> None:
+        self._packed, self._lines, self._settings = packed, lines, config.image
+        self._random_crop = config.augment.image_crop_scale < 1.0
+        self._cache: list[Tensor] = []
+        left = config.training.image_cache_gb * 2**30
+        for number in range(len(lines) if left > 0 else 0):
+            picture = self._read(number)
+            left -= picture.nbytes
+            if left < 0:
+                break
+            self._cache.append(picture)
+
+    def _read(self, number: int) -> Tensor:
+        """(H, W, 3) uint8: the whole image where random crops are taken, else what evaluation sees."""
+        pixels = self._packed[self._packed.keys_array[self._lines[number]].decode()]
+        if self._random_crop:
+            return torch.from_numpy(pixels)
+        return torch.from_numpy(evaluation_view(pixels, self._settings.resize, self._settings.image_size))
+
+    def take(self, indices: Indices, crops: npt.NDArray[np.float64]) -> Tensor:
+        """Some images as (N, S, S, 3) uint8, cropped by rows of ``ImageChanges.crop`` where random crops are on."""
+        pictures = [self._cache[i] if i < len(self._cache) else self._read(int(i)) for i in indices]
+        if self._random_crop:
+            size = self._settings.image_size
+            pictures = [crop_and_resize(p, crop, size) for p, crop in zip(pictures, crops, strict=True)]
+        return torch.stack(pictures)
