@@ -81,7 +81,7 @@ def _png(number: int, generator: np.random.Generator) -> bytes:
 
 def _speech(folder: Path, images: list[str], captions: int, generator: np.random.Generator) -> None:
     (folder / "feats").mkdir(parents=True)
-    utt2image = {}
+    utt2image, lengths = {}, {}
     with ArchiveWriter(folder / "feats/fbank.1.ark", folder / "feats/fbank.scp") as writer:
         for number, image in enumerate(images):
             for take in range(captions):
@@ -91,5 +91,7 @@ def _speech(folder: Path, images: list[str], captions: int, generator: np.random
                 frames[10:15, number // BINS] += 6.0
                 writer.write(utterance, frames)
                 utt2image[utterance] = image
+                lengths[utterance] = str(len(frames))
     save_config(FRONT_END, folder / "feats/fbank.yaml")
+    write_table(folder / "feats/fbank.utt2num_frames", lengths)
     write_table(folder / "utt2image", utt2image)

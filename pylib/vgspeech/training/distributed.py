@@ -124,4 +124,5 @@ def sum_gradients(parameters: Iterable[nn.Parameter], processes: Processes) -> N
     flat = torch.cat([p.grad.reshape(-1) for p in learned if p.grad is not None])
     dist.all_reduce(flat)
     for parameter, part in zip(learned, flat.split([p.numel() for p in learned]), strict=True):
-        parameter.grad = part.view_as(parameter).contiguous(memory_format=torch.preserve_format)
+        # In the parameter's own memory layout (channels last): fused optimisers read both as they lie.
+        parameter.grad = torch.empty_like(parameter).copy_(part.view_as(parameter))
