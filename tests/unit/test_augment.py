@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from vgspeech.config import AugmentConfig
+from vgspeech.audio import FrontEnd, bins_at_speed
+from vgspeech.config import AugmentConfig, FrontEndConfig
 from vgspeech.training.augment import (
     ImageChanges,
     SpeechChanges,
     crop_and_resize,
+    crop_speech,
     draw_image_changes,
     draw_speech_changes,
     shift_and_flip,
@@ -112,3 +116,46 @@ def test_crop_covers_the_image_at_full_area_and_stays_inside() -> None:
     assert torch.equal(crop_and_resize(image, np.array([1.0, 1.0, 0.3, 0.7]), 8), image)
     for row in draw_image_changes(50, AugmentConfig(image_crop_scale=0.08), np.random.default_rng(0)).crop:
         assert crop_and_resize(image, row, 5).shape == (5, 5, 3)
+
+
+def test_more_options_leave_the_other_draws_as_they_are() -> None:
+    more = dataclasses.replace(ALL, masks=3, speed=(0.9, 1.1))
+    one, three = (draw_speech_changes(50, config, np.random.default_rng(8)) for config in (ALL, more))
+    assert np.array_equal(one.tempo, three.tempo) and np.array_equal(one.mel_shift, three.mel_shift)
+    assert np.array_equal(one.time_mask, three.time_mask[:, :1]) and three.time_mask.shape == (50, 3, 2)
+    assert set(three.speed) == {0.9, 1.1} and set(one.speed) == {1.0}
+    assert len(np.unique(three.time_mask[0, :, 1])) == 3
+
+
+def test_every_mask_hides_something() -> None:
+    masks = np.array([[[2, 0.0], [3, 0.5], [1, 0.999]]])
+    out, _ = warp_speech(torch.ones(20, 4), torch.tensor([0]), torch.tensor([20]), speech_changes(1, time_mask=masks))
+    assert out[0, :, 0].tolist() == [0, 0] + [1] * 7 + [0] * 3 + [1] * 7 + [0]
+
+
+@pytest.mark.parametrize("kind", ["fbank", "davenet"])
+def test_speed_moves_a_tone_as_playing_it_faster_does(kind: str) -> None:
+    """The features of a sine at 1,000 Hz played 1.25 times as fast peak in the bin of 1,250 Hz, and are shorter."""
+    front_end = FrontEndConfig(type=kind)  # type: ignore[arg-type]
+    peaks = []
+    for hertz in (1000.0, 1250.0):
+        wave = 0.3 * np.sin(2 * np.pi * hertz * np.arange(16000) / 16000).astype(np.float32)
+        peaks.append(FrontEnd(front_end)(wave))
+    slow, fast = (torch.from_numpy(features) for features in peaks)
+    axes = {1.25: torch.from_numpy(bins_at_speed(front_end, 1.25)).float()}
+    changes = speech_changes(1, speed=np.array([1.25]))
+    played, lengths = warp_speech(slow, torch.tensor([0]), torch.tensor([len(slow)]), changes, axes)
+    assert int(lengths[0]) == int(len(slow) / 1.25)
+    assert int(slow[30].argmax()) != int(fast[30].argmax())
+    assert abs(int(played[0, 30].argmax()) - int(fast[30].argmax())) <= 1
+    assert bins_at_speed(front_end, 1.0) == pytest.approx(np.arange(40), abs=1e-9)
+
+
+def test_a_long_caption_keeps_a_random_stretch() -> None:
+    offsets, lengths = torch.tensor([0, 50, 60]), torch.tensor([50, 10, 12])
+    starts = []
+    for place in (0.0, 0.5, 0.999):
+        first, kept = crop_speech(offsets, lengths, np.full(3, place), 10)
+        assert kept.tolist() == [10, 10, 10] and int(first[1]) == 50
+        starts.append(first.tolist())
+    assert starts == [[0, 50, 60], [20, 50, 61], [40, 50, 62]]

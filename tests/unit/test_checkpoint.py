@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vgspeech.config import ExperimentConfig, LossConfig, TrainingConfig
-from vgspeech.errors import DriftError
+from vgspeech.errors import DataError, DriftError
 from vgspeech.training.checkpoint import load_checkpoint, record_start, same_experiment, save_checkpoint
 
 
@@ -48,3 +48,10 @@ def test_facts_of_the_first_start_are_imposed(tmp_path: Path) -> None:
     record_start(path, {"threads": 2, "train_data": "abc"})
     with pytest.raises(DriftError, match="threads: 2 -> 1"):
         record_start(path, {"threads": 1, "train_data": "abc"})
+
+
+def test_a_checkpoint_of_another_version_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    torch.save({"model": {}, "optimizer": {}, "state": {"epoch": 3}}, tmp_path / "epoch-00003-step-0000000.pt")
+    with pytest.raises(DataError, match=r"format 1, written by another version.*reads 2") as caught:
+        load_checkpoint(tmp_path)
+    assert "--force" in str(caught.value) and "epoch-00003" in str(caught.value)

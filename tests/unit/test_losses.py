@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from released_layout import golden
-from vgspeech.losses import Mining, infonce, same_image, triplet
+from vgspeech.losses import Mining, adaptive_margin, infonce, masked_margin, same_image, triplet
 
 EYE = torch.eye(6, dtype=torch.bool)
 
@@ -141,3 +144,34 @@ def test_ids_may_be_names_numbers_or_tensors() -> None:
     assert torch.equal(same_image(["x", "y", "z"], ["z", "x"]), expected)
     assert torch.equal(same_image([4, 5, 6], [6, 4]), expected)
     assert torch.equal(same_image(torch.tensor([4, 5, 6]), torch.tensor([6, 4])), expected)
+
+
+def test_margins_are_taken_off_the_match_and_other_matches_are_masked() -> None:
+    """Against the published formulas, written out; rows 0 and 1 are of one image, column 3 is of none."""
+    same = same_image(["a", "a", "b"], ["a", "b", "a", "x"])
+    scores, scale, margin, alpha = _scores(4, 3, 4), 3.0, 0.2, 0.5
+    masked, adaptive = 0.0, 0.0
+    for matrix, match in ((scores, same), (scores.t(), same.t())):
+        for row, column in match.nonzero().tolist():
+            impostors = matrix[row][~match[row]]
+            for kind in ("masked", "adaptive"):
+                by_mean = alpha * (matrix[row, column] - impostors.mean())
+                lowered = matrix[row, column] - (margin if kind == "masked" else by_mean)
+                term = torch.cat([scale * lowered[None], scale * impostors]).logsumexp(0) - scale * lowered
+                masked, adaptive = (masked + term, adaptive) if kind == "masked" else (masked, adaptive + term)
+    count = 2 * int(same.sum())
+    torch.testing.assert_close(masked_margin(scores, same, margin, scale), masked / count)
+    torch.testing.assert_close(adaptive_margin(scores, same, alpha, scale), adaptive / count)
+    torch.testing.assert_close(masked_margin(scores, same, 0.0, scale), infonce(scores, same, scale))
+    torch.testing.assert_close(adaptive_margin(scores, same, 0.0, scale), infonce(scores, same, scale))
+
+
+@pytest.mark.parametrize("loss", [masked_margin, adaptive_margin])
+def test_margin_losses_push_impostors_only_down_and_survive_missing_captions(loss: Callable[..., Tensor]) -> None:
+    for same in (EYE, same_image(["a", "b", "c"], ["b", "x"]), torch.ones(2, 2).bool(), torch.zeros(2, 3).bool()):
+        scores = _scores(6, *same.shape).requires_grad_()
+        value = loss(scores, same, 0.5, 2.0)
+        value.backward()
+        assert torch.isfinite(value) and scores.grad is not None and torch.isfinite(scores.grad).all()
+        assert bool((scores.grad[~same] >= 0).all()) and bool((scores.grad[same] <= 0).all())
+        assert (float(value.detach()) > 0) == bool(same.any() and not same.all())

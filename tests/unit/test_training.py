@@ -6,9 +6,9 @@ import dataclasses
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,12 @@ import pytest
 import torch
 
 from micro_corpus import make_corpus, micro_config
-from vgspeech.config import AugmentConfig, ExperimentConfig, LossConfig, SimilarityConfig, load_config, save_config
+from vgspeech.config import AugmentConfig, ExperimentConfig, LossConfig, load_config, save_config
 from vgspeech.errors import DataError, DriftError, Interrupted
 from vgspeech.models import build_model
 from vgspeech.training import loop
 from vgspeech.training.data import EpochBatches, counted_rows, plan_epoch, process_rows
-from vgspeech.training.distributed import Processes, join, leave, sum_gradients
+from vgspeech.training.distributed import Processes
 from vgspeech.training.objective import batch_loss
 from vgspeech.training.schedule import make_optimizer, schedule, set_schedule
 from vgspeech.training.training_set import load_training_set
@@ -176,11 +176,29 @@ def test_a_killed_process_resumes_from_its_last_checkpoint(corpus: Path, tmp_pat
     subprocess.run([*command, str(straight)], check=True, capture_output=True)
     with subprocess.Popen([*command, str(killed)], stdout=subprocess.DEVNULL) as process:
         while not list((killed / "checkpoints").glob("epoch-*-step-*1.pt")) and process.poll() is None:
-            pass
+            time.sleep(0.005)
         process.kill()
     resumed = subprocess.run([*command, str(killed)], check=True, capture_output=True, text=True)
     assert "going on at epoch" in resumed.stdout
     assert equal(weights(straight / "best.pt"), weights(killed / "best.pt"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_stops_a_training_with_workers(corpus: Path, tmp_path: Path, number: int) -> None:
+    """As Ctrl-C and schedulers send it: workers too get it, and must not die of it."""
+    config = tmp_path / "micro.yaml"
+    save_config(micro_config(epochs=4000, loader_workers=2, validate_every=4000), config)
+    command = [sys.executable, "-m", "vgspeech.bin.train", "--config", str(config), "--data", str(corpus)]
+    command += ["--num-threads", "1", "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
+        log = tmp_path / "out/train.log"
+        while process.poll() is None and not (log.exists() and "epoch 1:" in log.read_text()):
+            time.sleep(0.01)
+        os.killpg(process.pid, number)
+        _, printed = process.communicate(timeout=60)
+    assert process.returncode == 85 and "a checkpoint was written" in printed and "Traceback" not in printed
+    assert (tmp_path / "out/checkpoints/interrupted").exists()
+    assert list((tmp_path / "out/checkpoints").glob("epoch-*.pt"))
 
 
 def test_changes_since_the_first_start_are_refused(corpus: Path, tmp_path: Path) -> None:
@@ -243,57 +261,3 @@ def test_process_rows_cover_everything_once() -> None:
     assert [process_rows(10, rank, 3) for rank in range(3)] == [(0, 3), (3, 6), (6, 10)]
     assert [process_rows(2, rank, 3) for rank in range(3)] == [(0, 2)] * 3  # each encodes both, one counts
     assert counted_rows(10, 3) == [3, 3, 4] and counted_rows(2, 3) == [2, 0, 0]
-
-
-def several_steps(corpus: Path, similarity: str, processes: Processes) -> dict[str, torch.Tensor]:
-    """Losses of four float64 updates, each computed from a whole batch, and the weights after them."""
-    config = dataclasses.replace(
-        micro_config(batch_size=3), similarity=SimilarityConfig(type=similarity, normalise=True)
-    )
-    data = load_training_set(config, corpus, "train")
-    torch.manual_seed(0)
-    model = build_model(config).double()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    losses = []
-    for step in range(4):
-        batch = EpochBatches(data, config, 1, processes.rank, processes.world_size)[step]
-        loss, _ = batch_loss(model, batch, processes, torch.Generator())
-        optimizer.zero_grad()
-        loss.backward()
-        sum_gradients(model.parameters(), processes)
-        optimizer.step()
-        losses.append(loss.item() * processes.world_size)
-    return {"losses": torch.tensor(losses), **model.state_dict()}
-
-
-def one_of_several(corpus: str, out: str) -> None:
-    """What each process of the test below runs."""
-    torch.set_num_threads(1)
-    processes = join(0)
-    for similarity in ("SISA", "MISA"):
-        result = several_steps(Path(corpus), similarity, processes)
-        if processes.first:
-            torch.save(result, f"{out}/{similarity}.pt")
-    leave()
-
-
-def test_several_processes_compute_what_one_does(corpus: Path, tmp_path: Path) -> None:
-    count = 2
-    plans = plan_epoch(load_training_set(micro_config(), corpus, "train"), 3, micro_config().seed, 1)[:4]
-    assert min(len(plan.rows["hi"]) for plan in plans) < count  # one batch has too few captions for all processes
-    here = str(Path(__file__).parent)
-    code = f"import sys; sys.path.insert(0, {here!r}); import test_training as t; "
-    code += f"t.one_of_several({str(corpus)!r}, {str(tmp_path)!r})"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    together = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **os.environ}
-    running = [
-        subprocess.Popen([sys.executable, "-c", code], env={**together, "RANK": str(rank)}) for rank in range(count)
-    ]
-    assert [process.wait(timeout=120) for process in running] == [0] * count
-    for similarity in ("SISA", "MISA"):
-        found = weights(tmp_path / f"{similarity}.pt")
-        for key, value in several_steps(corpus, similarity, ALONE).items():
-            rtol = 1e-2 if key.endswith("running_var") else 1e-7  # unbiased over the copies of few captions
-            torch.testing.assert_close(found[key], value, rtol=rtol, atol=1e-9, msg=f"{similarity} {key}")
