@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2.functional import resized_crop
+from torchvision.transforms.v2.functional import resize
 
 from vgspeech.config import AugmentConfig
 
@@ -96,20 +96,19 @@ def shift_and_flip(images: Tensor, changes: ImageChanges) -> Tensor:
     """
     if not changes.flip.any() and not changes.shift.any():
         return images
-    whole = images.numpy()
-    moved = np.empty_like(whole)
-    for image, out, (down, right), flip in zip(whole, moved, changes.shift, changes.flip, strict=True):
+    moved = torch.empty_like(images)
+    for image, out, (down, right), flip in zip(images, moved, changes.shift.tolist(), changes.flip, strict=True):
         if flip:
-            _shift(image[:, ::-1], down, -right, out)
+            _shift(image.flip(1), down, -right, out)
         else:
             _shift(image, down, right, out)
-    return torch.from_numpy(moved)
+    return moved
 
 
-def _shift(image: npt.NDArray[Any], down: int, right: int, out: npt.NDArray[Any]) -> None:
+def _shift(image: Tensor, down: int, right: int, out: Tensor) -> None:
     """out[r, c] = image[r - down, c - right], the nearest pixel where that lies outside; all (H, W, 3)."""
     height, width = image.shape[:2]
-    rows = image[np.clip(np.arange(height) - down, 0, height - 1)] if down else image
+    rows = image[(torch.arange(height) - down).clamp(0, height - 1)] if down else image
     first, end = max(right, 0), width + min(right, 0)
     out[:, first:end] = rows[:, first - right : end - right]
     out[:, :first] = rows[:, :1]
@@ -133,11 +132,9 @@ def crop_and_resize(image: Tensor, crop: npt.NDArray[np.float64], size: int) -> 
     crop_height = int(np.clip(round(side / np.sqrt(ratio)), 1, height))
     crop_width = int(np.clip(round(side * np.sqrt(ratio)), 1, width))
     top, left = round(down * (height - crop_height)), round(right * (width - crop_width))
-    channels_first = image.permute(2, 0, 1)
-    resized = resized_crop(
-        channels_first, top, left, crop_height, crop_width, [size, size], InterpolationMode.BILINEAR, antialias=True
-    )
-    return resized.permute(1, 2, 0)
+    # A contiguous piece: only then does the resampling keep channels last, and need no copy to get back to it.
+    piece = image[top : top + crop_height, left : left + crop_width].contiguous().permute(2, 0, 1)
+    return resize(piece, [size, size], InterpolationMode.BILINEAR, antialias=True).permute(1, 2, 0)
 
 
 def crop_speech(

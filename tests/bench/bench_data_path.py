@@ -1,0 +1,189 @@
+"""Speed and memory of what feeds training. A script, not a test.
+
+OMP_NUM_THREADS=1 PYTHONPATH=pylib python tests/bench/bench_data_path.py [--pairs 512] [--utterances 400000]
+
+1. Pairs a second on one core, from memory (captions of 10 s, images of 256 pixels, no decoding) to a batch of 64 of 224
+   pixels: against a plain statement of the same (a random crop by torchvision, an image at a time, normalised in float32;
+   captions padded to 2,048 frames with numpy), in the same run.
+2. Start-up with many utterances: seconds and memory until the first batch can be planned, and what a forked worker adds
+   when it has planned an epoch and read a batch. Nothing is kept in memory but ids (image_cache_gb, feature_cache_gb 0).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from vgspeech.archive import ArchiveWriter, BlobWriter
+from vgspeech.config import AugmentConfig, ExperimentConfig, FrontEndConfig, ImageEncoderConfig, TrainingConfig, save_config
+from vgspeech.images import to_tensor
+from vgspeech.tables import write_table
+from vgspeech.training.data import EpochBatches
+from vgspeech.training.training_set import load_training_set
+
+FRAMES, BINS, SIDE, SIZE, BATCH = 1000, 40, 256, 224, 64
+AUGMENT = {
+    "random resized crops, time and frequency masks": AugmentConfig(
+        image_crop_scale=0.3, image_flip=True, time_mask=40, frequency_mask=8
+    ),
+    "the same with tempo and mel changes": AugmentConfig(
+        image_crop_scale=0.3, image_flip=True, time_mask=40, frequency_mask=8, tempo=0.1, mel_warp=0.1
+    ),
+    "centre squares, shifted and flipped": AugmentConfig(image_shift=16, image_flip=True),
+    "nothing changed": AugmentConfig(),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=512)
+    parser.add_argument("--utterances", type=int, default=400_000)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        start_up(args.utterances)
+        throughput(args.pairs)
+
+
+def settings(augment: AugmentConfig, cache_gb: float) -> ExperimentConfig:
+    training = TrainingConfig(batch_size=BATCH, image_cache_gb=cache_gb, feature_cache_gb=cache_gb)
+    config = ExperimentConfig(
+        languages=("en",), image=ImageEncoderConfig(image_size=SIZE, resize=SIDE), augment=augment, training=training
+    )
+    return dataclasses.replace(config, front_end_settings=FrontEndConfig())
+
+
+def throughput(pairs: int) -> None:
+    data, generator = Path("small"), np.random.default_rng(0)
+    (data / "images/train").mkdir(parents=True)
+    (data / "speech/train_en/feats").mkdir(parents=True)
+    ids = [f"i{number:05}" for number in range(pairs)]
+    with BlobWriter(data / "images/train/packed.ark", data / "images/train/packed.scp") as images:
+        for image in ids:
+            stream = io.BytesIO()
+            Image.fromarray(generator.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)).save(stream, "BMP")
+            images.write(image, stream.getvalue())
+    folder = data / "speech/train_en"
+    with ArchiveWriter(folder / "feats/fbank.1.ark", folder / "feats/fbank.scp") as feats:
+        for image in ids:
+            feats.write(image, generator.normal(size=(FRAMES, BINS)).astype(np.float32))
+    write_table(folder / "utt2image", {image: image for image in ids})
+    base = plain(pairs)
+    print(f"plain statement: {base:.0f} pairs a second of processor time")
+    for name, augment in AUGMENT.items():
+        config = settings(augment, 4.0)
+        training_set = load_training_set(config, data, "train")
+        batches = EpochBatches(training_set, config, 1, 0, 1)
+        rates = [timed(batches, BATCH) for _ in range(3)]
+        print(f"{name}: {max(rates):.0f} pairs a second of processor time, {max(rates) / base:.1f} times as many")
+
+
+def timed(batches: Any, size: int) -> float:
+    started = time.process_time()
+    for number in range(len(batches)):
+        batches[number]
+    return len(batches) * size / (time.process_time() - started)
+
+
+def plain(pairs: int) -> float:
+    """One pair after another, as the released loaders do it."""
+    from torchvision.transforms import v2
+
+    change = v2.Compose([v2.RandomResizedCrop(SIZE, scale=(0.3, 1.0), antialias=True), v2.RandomHorizontalFlip()])
+    images = [torch.randint(0, 256, (SIDE, SIDE, 3), dtype=torch.uint8) for _ in range(BATCH)]
+    captions = [np.random.default_rng(0).normal(size=(FRAMES, BINS)).astype(np.float32) for _ in range(BATCH)]
+    started = time.process_time()
+    for _ in range(pairs // BATCH):
+        torch.stack([to_tensor(change(image.permute(2, 0, 1)).permute(1, 2, 0)) for image in images])
+        torch.from_numpy(np.stack([np.pad(caption, ((0, 2048 - FRAMES), (0, 0))) for caption in captions]))
+    return pairs / (time.process_time() - started)
+
+
+def start_up(utterances: int) -> None:
+    """The ids of a large corpus over the few records that are read."""
+    data, generator = Path("large"), np.random.default_rng(0)
+    (data / "images/train").mkdir(parents=True)
+    folder = data / "speech/train_en"
+    (folder / "feats").mkdir(parents=True)
+    stream = io.BytesIO()
+    Image.fromarray(generator.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)).save(stream, "JPEG")
+    with BlobWriter(data / "one.ark", data / "one.scp") as images:
+        images.write("x", stream.getvalue())
+    with ArchiveWriter(data / "two.ark", data / "two.scp") as feats:
+        feats.write("x", generator.normal(size=(FRAMES, BINS)).astype(np.float32))
+    places = {name: (data / f"{name}.scp").read_text().split(maxsplit=1)[1] for name in ("one", "two")}
+    ids = [f"{number % 1000:03}-places205-{number:06}" for number in range(utterances)]
+    ids.sort()
+    with open(data / "images/train/packed.scp", "w") as scp, open(folder / "feats/fbank.scp", "w") as other:
+        for name in ids:
+            scp.write(f"{name}.jpg {places['one']}")
+            other.write(f"{name} {places['two']}")
+    write_table(folder / "utt2image", {name: f"{name}.jpg" for name in ids})
+    save_config(FrontEndConfig(), folder / "feats/fbank.yaml")
+    del ids
+    # In a fresh process, with no memory of what was just written.
+    started = os.fork()
+    if started == 0:
+        os.execve(
+            os.sys.executable,  # type: ignore[attr-defined]
+            [os.sys.executable, "-c", f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "  # type: ignore[attr-defined]
+             "import bench_data_path; bench_data_path.measure_start()"],
+            dict(os.environ),
+        )  # fmt: skip
+    os.waitpid(started, 0)
+
+
+def measure_start() -> None:
+    torch.set_num_threads(1)
+    config = settings(AugmentConfig(), 0.0)
+    Image.init()
+    before, used = memory("VmHWM"), time.process_time()
+    elapsed = time.perf_counter()
+    data = load_training_set(config, Path("large"), "train")
+    used, elapsed = time.process_time() - used, time.perf_counter() - elapsed
+    print(
+        f"start-up, {data.summary}: {used:.2f} s of processor time ({elapsed:.2f} s), "
+        f"{memory('VmHWM') - before:.0f} MB at most, {memory('VmRSS') - before:.0f} MB kept"
+    )
+    batches = EpochBatches(data, config, 1, 0, 1)
+    batches[0]
+    read_end, write_end = os.pipe()
+    if os.fork() == 0:
+        batches[1]  # memory for batches, which is used again and again
+        at_first = private()
+        for number in range(2, 42):
+            batches[number]
+        sizes = f"{at_first:.1f} MB of its own after one batch, {private() - at_first:+.1f} MB after 40 more"
+        os.write(write_end, sizes.encode())
+        os._exit(0)
+    os.wait()
+    print("a forked worker: " + os.read(read_end, 200).decode())
+
+
+def memory(name: str) -> float:
+    """A line of /proc/self/status in MB."""
+    for line in open("/proc/self/status"):
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) / 1024
+    raise KeyError(name)
+
+
+def private() -> float:
+    """Memory that this process shares with no other, in MB."""
+    lines = [line for line in open("/proc/self/smaps_rollup") if line.startswith(("Private_Dirty", "Private_Clean"))]
+    return sum(int(line.split()[1]) for line in lines) / 1024
+
+
+if __name__ == "__main__":
+    main()
