@@ -15,6 +15,8 @@ import argparse
 import dataclasses
 import io
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,7 +27,14 @@ import torch
 from PIL import Image
 
 from vgspeech.archive import ArchiveWriter, BlobWriter
-from vgspeech.config import AugmentConfig, ExperimentConfig, FrontEndConfig, ImageEncoderConfig, TrainingConfig, save_config
+from vgspeech.config import (
+    AugmentConfig,
+    ExperimentConfig,
+    FrontEndConfig,
+    ImageEncoderConfig,
+    TrainingConfig,
+    save_config,
+)
 from vgspeech.images import to_tensor
 from vgspeech.tables import write_table
 from vgspeech.training.data import EpochBatches
@@ -133,21 +142,13 @@ def start_up(utterances: int) -> None:
     save_config(FrontEndConfig(), folder / "feats/fbank.yaml")
     del ids
     # In a fresh process, with no memory of what was just written.
-    started = os.fork()
-    if started == 0:
-        os.execve(
-            os.sys.executable,  # type: ignore[attr-defined]
-            [os.sys.executable, "-c", f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "  # type: ignore[attr-defined]
-             "import bench_data_path; bench_data_path.measure_start()"],
-            dict(os.environ),
-        )  # fmt: skip
-    os.waitpid(started, 0)
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parent)!r}); "
+    subprocess.run([sys.executable, "-c", code + "import bench_data_path as b; b.measure_start()"], check=True)
 
 
 def measure_start() -> None:
     torch.set_num_threads(1)
     config = settings(AugmentConfig(), 0.0)
-    Image.init()
     before, used = memory("VmHWM"), time.process_time()
     elapsed = time.perf_counter()
     data = load_training_set(config, Path("large"), "train")
@@ -173,7 +174,7 @@ def measure_start() -> None:
 
 def memory(name: str) -> float:
     """A line of /proc/self/status in MB."""
-    for line in open("/proc/self/status"):
+    for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(name + ":"):
             return int(line.split()[1]) / 1024
     raise KeyError(name)
@@ -181,7 +182,8 @@ def memory(name: str) -> float:
 
 def private() -> float:
     """Memory that this process shares with no other, in MB."""
-    lines = [line for line in open("/proc/self/smaps_rollup") if line.startswith(("Private_Dirty", "Private_Clean"))]
+    rollup = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    lines = [line for line in rollup if line.startswith(("Private_Dirty", "Private_Clean"))]
     return sum(int(line.split()[1]) for line in lines) / 1024
 
 
