@@ -60,9 +60,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        start_up(args.utterances)
-        throughput(args.pairs)
+        start_up(Path(folder) / "large", args.utterances)
+        throughput(Path(folder) / "small", args.pairs)
 
 
 def settings(augment: AugmentConfig, cache_gb: float) -> ExperimentConfig:
@@ -73,8 +72,8 @@ def settings(augment: AugmentConfig, cache_gb: float) -> ExperimentConfig:
     return dataclasses.replace(config, front_end_settings=FrontEndConfig())
 
 
-def throughput(pairs: int) -> None:
-    data, generator = Path("small"), np.random.default_rng(0)
+def throughput(data: Path, pairs: int) -> None:
+    generator = np.random.default_rng(0)
     (data / "images/train").mkdir(parents=True)
     (data / "speech/train_en/feats").mkdir(parents=True)
     ids = [f"i{number:05}" for number in range(pairs)]
@@ -119,9 +118,9 @@ def plain(pairs: int) -> float:
     return pairs / (time.process_time() - started)
 
 
-def start_up(utterances: int) -> None:
+def start_up(data: Path, utterances: int) -> None:
     """The ids of a large corpus over the few records that are read."""
-    data, generator = Path("large"), np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     (data / "images/train").mkdir(parents=True)
     folder = data / "speech/train_en"
     (folder / "feats").mkdir(parents=True)
@@ -143,21 +142,21 @@ def start_up(utterances: int) -> None:
     del ids
     # In a fresh process, with no memory of what was just written.
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parent)!r}); "
-    subprocess.run([sys.executable, "-c", code + "import bench_data_path as b; b.measure_start()"], check=True)
+    subprocess.run([sys.executable, "-c", code + f"import bench_data_path as b; b.measure_start({str(data)!r})"], check=True)
 
 
-def measure_start() -> None:
+def measure_start(data: str) -> None:
     torch.set_num_threads(1)
     config = settings(AugmentConfig(), 0.0)
     before, used = memory("VmHWM"), time.process_time()
     elapsed = time.perf_counter()
-    data = load_training_set(config, Path("large"), "train")
+    training_set = load_training_set(config, Path(data), "train")
     used, elapsed = time.process_time() - used, time.perf_counter() - elapsed
     print(
-        f"start-up, {data.summary}: {used:.2f} s of processor time ({elapsed:.2f} s), "
+        f"start-up, {training_set.summary}: {used:.2f} s of processor time ({elapsed:.2f} s), "
         f"{memory('VmHWM') - before:.0f} MB at most, {memory('VmRSS') - before:.0f} MB kept"
     )
-    batches = EpochBatches(data, config, 1, 0, 1)
+    batches = EpochBatches(training_set, config, 1, 0, 1)
     batches[0]
     read_end, write_end = os.pipe()
     if os.fork() == 0:
