@@ -63,6 +63,7 @@ if [ "$ngpu" -gt 1 ]; then
   launcher=(python -m torch.distributed.run --standalone --nproc-per-node "$ngpu")
 fi
 mkdir -p "$model/log"
+rm -f "$model/checkpoints/interrupted" # of an earlier run, which may have been stopped by a signal
 status=0
 $cmd "${resources[@]}" "$model/log/train.log" "${launcher[@]}" -m vgspeech.bin.train "${arguments[@]}" || status=$?
 if [ "$status" -eq 1 ] && [ -e "$model/checkpoints/interrupted" ]; then
