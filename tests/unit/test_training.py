@@ -223,6 +223,15 @@ def test_precision_auto_is_decided_once(corpus: Path, tmp_path: Path) -> None:
     assert load_config(ExperimentConfig, tmp_path / "config.yaml").training.precision == chosen
 
 
+@pytest.mark.skipif(os.environ.get("VGS_FULL") != "1", reason="compiles for a minute: tests/run.sh --full")
+def test_a_compiled_training_is_the_same_but_for_rounding(corpus: Path, tmp_path: Path) -> None:
+    for name, wanted in (("plain", False), ("compiled", True)):
+        loop.train(micro_config(epochs=1, compile=wanted), corpus, tmp_path / name, ALONE, **SPLITS)
+    plain, compiled = (metrics(tmp_path / name)[0]["loss"] for name in ("plain", "compiled"))
+    assert compiled == pytest.approx(plain, abs=1e-3)
+    assert weights(tmp_path / "plain/best.pt").keys() == weights(tmp_path / "compiled/best.pt").keys()
+
+
 def test_onecycle_is_that_of_torch() -> None:
     settings = micro_config().training
     weight = torch.nn.Parameter(torch.zeros(2))
