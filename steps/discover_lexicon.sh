@@ -16,6 +16,7 @@ background=20       # images whose captions give the response to unrelated speec
 num_clusters=0      # clusters of each language; 0: by the number of peaks, 500 at most
 min_cluster_size=8  # smaller clusters are dropped
 by=dice             # what links are chosen by: dice, cosine or product
+partners=1          # links a cluster may have; 1: mutual best only
 fdr=0.05            # false discovery rate up to which a link is significant
 lexicon=            # the true lexicon; by default lexicon.tsv of the corpus, if there is one
 evidence_split=     # a split that was not trained on, embedded beside this one, for the evidence; by default the same split
@@ -44,7 +45,7 @@ fi
   "$embed" "${speech[@]}" "$out/jobs"
 $cmd "$out/log/cluster_peaks.log" python -m vgspeech.bin.cluster_peaks --num-jobs "$nj" \
   --num-clusters "$num_clusters" --min-size "$min_cluster_size" --seed "$seed" "${speech[@]}" "$out/jobs" "$out"
-$cmd "$out/log/link_clusters.log" python -m vgspeech.bin.link_clusters --by "$by" --fdr "$fdr" --seed "$seed" \
+$cmd "$out/log/link_clusters.log" python -m vgspeech.bin.link_clusters --by "$by" --partners "$partners" --fdr "$fdr" --seed "$seed" \
   "${arguments[@]}" "$embed" "${speech[@]}" "$out"
 mv "$out"/jobs/log/* "$out/log/"
 rm -rf "$out/jobs"

@@ -11,11 +11,11 @@ from threadpoolctl import threadpool_limits
 from vgspeech.datadir import SpeechSet
 from vgspeech.errors import run_main
 from vgspeech.files import write_json
-from vgspeech.lexicon.clusters import ClusterOptions, cluster_language, default_clusters
+from vgspeech.lexicon.clusters import ClusterOptions, cluster_language, default_clusters, steadied
 from vgspeech.lexicon.inputs import language_of
 from vgspeech.lexicon.storage import read_jobs, write_peaks
 
-VERSION = 1
+VERSION = 2
 
 
 def main() -> None:
@@ -44,6 +44,7 @@ def main() -> None:
             for side, language, data in zip("ab", languages, speech, strict=True)
         )
     used = {**asdict(options), "num_clusters": options.num_clusters or default_clusters(len(peaks))}
+    peaks = steadied(peaks, (a, b))
     write_peaks(args.out, peaks, (a, b), languages)
     write_json(args.out / "search.json", {"pairs": peaks.n_pairs, **settings, "clusters": used})
     print(

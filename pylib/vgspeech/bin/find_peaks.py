@@ -15,7 +15,7 @@ from vgspeech.lexicon.inputs import load_language, missing_captions
 from vgspeech.lexicon.peaks import PeakOptions
 from vgspeech.lexicon.storage import write_job
 
-VERSION = 1
+VERSION = 2
 
 
 def main() -> None:

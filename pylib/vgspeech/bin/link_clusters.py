@@ -18,7 +18,7 @@ from vgspeech.lexicon.inputs import load_language
 from vgspeech.lexicon.storage import read_peaks
 from vgspeech.lexicon.write import Result, write_result
 
-VERSION = 1
+VERSION = 2
 
 
 def summary(scores: dict[str, Any]) -> str:
@@ -39,6 +39,7 @@ def summary(scores: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--by", choices=("dice", "cosine", "product"), default="dice", help="what links are chosen by")
+    parser.add_argument("--partners", type=int, default=1, help="links a cluster may have; 1: mutual best only")
     parser.add_argument("--fdr", type=float, default=0.05, help="false discovery rate of significant links")
     parser.add_argument(
         "--lexicon", type=Path, help="true lexicon (default: lexicon.tsv of the corpus, if there is one)"
@@ -55,6 +56,8 @@ def main() -> None:
     args = parser.parse_args()
     if bool(args.evidence_embed) != bool(args.evidence_speech):
         parser.error("--evidence-embed and --evidence-speech go together")
+    if args.partners < 1:
+        parser.error("--partners must be at least 1")
 
     speech = [SpeechSet.load(path) for path in (args.speech_a, args.speech_b)]
     searched = [load_language(args.embed, data) for data in speech]
@@ -69,7 +72,7 @@ def main() -> None:
     peaks, clusters = read_peaks(args.out, languages)
     search = read_json(args.out / "search.json")
     peaks.n_pairs = search["pairs"]
-    options = DiscoveryOptions(link_by=args.by, fdr=args.fdr, seed=args.seed)
+    options = DiscoveryOptions(link_by=args.by, partners=args.partners, fdr=args.fdr, seed=args.seed)
     truth = args.lexicon or args.speech_a.parent.parent / "lexicon.tsv"
     with threadpool_limits(1):  # the last bits of a sum depend on the number of threads
         found = link(peaks, clusters, images, (frames_a, frames_b), options)
@@ -81,7 +84,7 @@ def main() -> None:
         utt2spk=(speech[0].utt2spk, speech[1].utt2spk),
         ctms=(speech[0].ctm, speech[1].ctm),
         lexicon=read_lexicon(truth) if args.lexicon or truth.exists() else None,
-        settings={**search, "links": {"by": args.by, "fdr": args.fdr}},
+        settings={**search, "links": {"by": args.by, "partners": args.partners, "fdr": args.fdr}},
         evidence=str(args.evidence_embed or args.embed),
     )
     scores = write_result(args.out, result)

@@ -89,14 +89,12 @@ class FrameClock(NamedTuple):
     offset_s: float
 
     def seconds(self, frames: Array) -> Array:
-        """(N, 3) seconds of peaks: centre of the peak's frame, start of the first and end of the last frame of its
-        interval.
+        """Seconds, rounded to what tables hold and never negative, of moments in frames.
 
         Args:
-            frames: (N, 3) peak, first and last frame.
+            frames: of any shape; fractions are welcome.
         """
-        edges = frames + np.array([0.0, -0.5, 0.5])
-        return np.maximum(np.round(edges * self.shift_s + self.offset_s, TIME_DECIMALS), 0)
+        return np.maximum(np.round(frames * self.shift_s + self.offset_s, TIME_DECIMALS), 0)
 
 
 class CaptionFrames(Mapping[str, Array]):

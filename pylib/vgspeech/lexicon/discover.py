@@ -16,7 +16,7 @@ from vgspeech.lexicon.captions import (
     mean_frame,
     pair_captions,
 )
-from vgspeech.lexicon.clusters import ClusterOptions, Clusters, cluster_language
+from vgspeech.lexicon.clusters import ClusterOptions, Clusters, cluster_language, steadied
 from vgspeech.lexicon.evidence import link_evidence, member_thresholds
 from vgspeech.lexicon.links import Links, LinkScore, link_clusters
 from vgspeech.lexicon.peaks import PeakOptions, Peaks, find_peaks
@@ -36,6 +36,8 @@ class DiscoveryOptions:
     peaks: PeakOptions = field(default_factory=PeakOptions)
     clusters: ClusterOptions = field(default_factory=ClusterOptions)
     link_by: LinkScore = "dice"
+    partners: int = 1
+    """Links a cluster may have; 1: mutual best only."""
     fdr: float = 0.05
     """A link is significant up to this false discovery rate, over all pairs of clusters."""
     seed: int = 1
@@ -71,10 +73,10 @@ class LanguageInput:
 
 @dataclass
 class FoundLexicon:
-    """Links with their evidence.
+    """Links with their evidence, the surest first (by p, then by linking score).
 
     Attributes:
-        links: mutual-best links.
+        links: linked clusters.
         p, q: (L,) their p-values, and false discovery rates over all pairs of clusters.
         significant: (L,) bool.
         tests: pairs of clusters that were tested.
@@ -124,9 +126,11 @@ def link(
         images, frames: what the evidence is counted on (``CaptionFrames``).
         options: linking score, false discovery rate.
     """
-    links = link_clusters(*clusters, by=options.link_by)
+    links = link_clusters(*clusters, options.link_by, options.partners)
     thresholds = (member_thresholds(peaks.vectors_a, clusters[0]), member_thresholds(peaks.vectors_b, clusters[1]))
     p, q = link_evidence(images, frames, clusters, thresholds)
+    # By evidence, not by score: the highest scores are of tiny clusters, where two peaks more or less decide.
+    links = links.at(np.argsort(p[links.a, links.b], kind="stable"))
     p_links, q_links = p[links.a, links.b], q[links.a, links.b]
     return FoundLexicon(links, p_links, q_links, q_links <= options.fdr, p.size, len(images))
 
@@ -137,6 +141,7 @@ def discover(
     """All steps on the captions of one split; the evidence is counted on the same captions."""
     peaks = search(a, b, options)
     clusters = cluster(peaks, a, b, options)
+    peaks = steadied(peaks, clusters)
     images, frames_a, frames_b = prepare(a, b, options.seed)
     return peaks, clusters, link(peaks, clusters, images, (frames_a, frames_b), options)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -33,6 +33,10 @@ class Links:
     def __len__(self) -> int:
         return len(self.a)
 
+    def at(self, rows: Array) -> Links:
+        """The links of the given rows, in their order."""
+        return Links(*(getattr(self, column.name)[rows] for column in fields(self)))
+
 
 def co_occurrence(clusters_a: Clusters, clusters_b: Clusters) -> Array:
     """(Ka, Kb) int64 peaks whose two sides lie in the two clusters."""
@@ -42,13 +46,16 @@ def co_occurrence(clusters_a: Clusters, clusters_b: Clusters) -> Array:
     return np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
 
 
-def link_clusters(clusters_a: Clusters, clusters_b: Clusters, by: LinkScore = "dice") -> Links:
+def link_clusters(clusters_a: Clusters, clusters_b: Clusters, by: LinkScore = "dice", best: int = 1) -> Links:
     """Pairs of clusters that are each other's best ("competitive linking"), sorted by score, then count, then ids.
+
+    With ``best`` above 1 a cluster may have several partners: a pair is linked when each is among the other's ``best``.
 
     Args:
         clusters_a, clusters_b: of the two languages, over the same peaks.
         by: ``cosine`` of the centroids (Azuh, Harwath & Glass 2019), ``dice`` = 2 N / (n_a + n_b) of the peaks that
             they share, or their ``product``.
+        best: partners that a cluster may have.
     """
     counts = co_occurrence(clusters_a, clusters_b)
     # counts.size == 0: no peaks at all leave centroids without a dimension
@@ -56,21 +63,21 @@ def link_clusters(clusters_a: Clusters, clusters_b: Clusters, by: LinkScore = "d
     cosine = cosine.astype(np.float64)
     dice = 2.0 * counts / (clusters_a.sizes[:, None] + clusters_b.sizes)
     scores = {"dice": dice, "cosine": cosine, "product": cosine * dice}[by]
-    a, b = _mutual_best(scores, counts)
+    a, b = _mutual_best(scores, counts, best)
     order = np.lexsort((b, a, -counts[a, b], -scores[a, b]))
     a, b = a[order], b[order]
     return Links(a, b, scores[a, b], cosine[a, b], dice[a, b], counts[a, b])
 
 
-def _mutual_best(scores: Array, counts: Array) -> tuple[Array, Array]:
-    """Cells that are first in their row and in their column, by (score, count, lowest ids); scores above 0 only."""
+def _mutual_best(scores: Array, counts: Array, best: int) -> tuple[Array, Array]:
+    """Cells among the first ``best`` of their row and of their column, by (score, count, lowest ids); scores above 0
+    only."""
     if not scores.size:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     order = np.lexsort((-counts.ravel(), -scores.ravel()))  # stable: lowest ids first among equals
     rank = np.empty(scores.size, np.int64)
     rank[order] = np.arange(scores.size)
     rank = rank.reshape(scores.shape)
-    best_b, best_a = rank.argmin(1), rank.argmin(0)
-    a = np.flatnonzero(best_a[best_b] == np.arange(len(best_b)))
-    a = a[scores[a, best_b[a]] > 0]
-    return a, best_b[a]
+    in_row, in_column = rank.argsort(1).argsort(1), rank.argsort(0).argsort(0)
+    a, b = np.nonzero((in_row < best) & (in_column < best) & (scores > 0))
+    return a, b

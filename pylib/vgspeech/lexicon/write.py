@@ -69,7 +69,7 @@ def write_result(folder: Path, result: Result) -> dict[str, Any]:
 def lexicon_table(
     result: Result, labels: tuple[LabelledClusters, LabelledClusters] | None
 ) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of ``lexicon.tsv``, best link first."""
+    """Header and rows of ``lexicon.tsv``, the surest link first."""
     links, (a, b) = result.found.links, result.languages
     header = [
         "rank",
