@@ -12,6 +12,7 @@ root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # begin options
 nj=4                # number of parallel jobs
+detector=2d         # 2d: cells of the similarity of two captions; 1d: stretches of each caption's best match
 background=20       # images whose captions give the response to unrelated speech, which is subtracted
 num_clusters=0      # clusters of each language; 0: by the number of peaks, 500 at most
 min_cluster_size=8  # smaller clusters are dropped
@@ -41,7 +42,7 @@ if [ -n "$evidence_split" ]; then
   arguments+=(--evidence-speech "$data/speech/${evidence_split}_$a" "$data/speech/${evidence_split}_$b")
 fi
 
-"$root/steps/find_peaks.sh" --nj "$nj" --background "$background" --seed "$seed" --cmd "$cmd" \
+"$root/steps/find_peaks.sh" --nj "$nj" --detector "$detector" --background "$background" --seed "$seed" --cmd "$cmd" \
   "$embed" "${speech[@]}" "$out/jobs"
 $cmd "$out/log/cluster_peaks.log" python -m vgspeech.bin.cluster_peaks --num-jobs "$nj" \
   --num-clusters "$num_clusters" --min-size "$min_cluster_size" --seed "$seed" "${speech[@]}" "$out/jobs" "$out"

@@ -19,6 +19,7 @@ from vgspeech.lexicon.clusters import DROPPED, ClusterOptions, Clusters, default
 from vgspeech.lexicon.discover import DiscoveryOptions, LanguageInput, discover, warnings
 from vgspeech.lexicon.evaluate import label_clusters, score_lexicon
 from vgspeech.lexicon.links import link_clusters as link
+from vgspeech.lexicon.peaks import PeakOptions
 
 OPTIONS = DiscoveryOptions(clusters=ClusterOptions(num_clusters=60))
 
@@ -49,6 +50,13 @@ def test_planted_words_are_found(planted: Simulation, by: str) -> None:
     for tag in ("en", "hi"):
         assert scores["clusters_against_words"][tag]["purity"] > 0.9
         assert scores["words"][tag]["recall"] > 0.8
+
+
+def test_the_curve_detector_finds_planted_words_too(planted: Simulation) -> None:
+    scores, _ = scores_of(planted, dataclasses.replace(OPTIONS, peaks=PeakOptions(detector="1d")))
+    assert scores["links_right"]["first_10"]["precision"] >= 0.9
+    assert scores["same_concept"]["rate"] >= 0.85
+    assert scores["concepts"]["found_significant"] / scores["concepts"]["of"] >= 0.8
 
 
 def test_swapping_the_languages_gives_the_transposed_lexicon(planted: Simulation) -> None:

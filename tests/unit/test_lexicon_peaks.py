@@ -8,6 +8,7 @@ import pytest
 from lexicon_simulation import only_noise, simulate
 from vgspeech.errors import DataError
 from vgspeech.lexicon.captions import CaptionFrames, FrameClock, caption_blocks, mean_frame, pair_captions, windowed
+from vgspeech.lexicon.collapse import CollapseOptions, pick_segments, segments
 from vgspeech.lexicon.discover import DiscoveryOptions, search
 from vgspeech.lexicon.peaks import PeakOptions, _similarities, concatenate, extents, pick_peaks, smooth
 
@@ -125,6 +126,28 @@ def test_ends_lie_between_frames() -> None:
     profile = np.array([0.5, 1.0, 0.75, 0.25, 0.0, 0.9], np.float32)[:, None]
     assert extents(profile, np.array([1]), np.array([0.5], np.float32)).tolist() == [[1, -0.5, 2.5]]
     assert extents(profile, np.array([5]), np.array([0.45], np.float32)).tolist() == [[5, 4.5, 5.5]]
+
+
+def test_stretches_need_both_thresholds_a_duration_and_one_partner() -> None:
+    curve = np.array([0, 0.3, 1, 0.3, 0, 0.3, 0.3, 0, 0.9, 0, 0.6, 0.7, 0.8, 0.6], np.float32)
+    match = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 20, 21])
+    found = segments(curve, match, 0.1, CollapseOptions(high=0.5, low=0.2, min_duration_s=0.2))
+    # too low: 5 and 6; too short: 8; 10 to 13 fall apart where the match jumps
+    assert found == [(2, 0.5, 3.5), (11, 9.5, 11.5), (12, 11.5, 13.5)]
+    assert segments(-curve, match, 0.1, CollapseOptions()) == []
+
+
+def test_the_curve_detector_finds_planted_words_and_swaps() -> None:
+    similarity = np.full((30, 40), -0.1, np.float32)
+    for t, u in ((4, 30), (15, 8)):
+        similarity[t : t + 4, u : u + 5] = 0.6
+        similarity[t + 1, u + 2] = 0.9
+    frames_a, frames_b, scores = pick_segments(similarity, (0.08, 0.08), CollapseOptions())
+    assert frames_a.tolist() == [[5, 3.5, 7.5], [16, 14.5, 18.5]]
+    assert frames_b.tolist() == [[32, 29.5, 34.5], [10, 7.5, 12.5]]
+    assert scores.tolist() == pytest.approx([0.9, 0.9])
+    swapped = pick_segments(similarity.T, (0.08, 0.08), CollapseOptions())
+    assert swapped[0].tolist() == frames_b[::-1].tolist()
 
 
 def test_clock() -> None:

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from vgspeech.datadir import SpeechSet
 from vgspeech.errors import UsageError, run_main
+from vgspeech.lexicon.collapse import CollapseOptions
 from vgspeech.lexicon.discover import DiscoveryOptions, search
 from vgspeech.lexicon.inputs import load_language, missing_captions
 from vgspeech.lexicon.peaks import PeakOptions
@@ -23,6 +24,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--job", type=int, default=1, help="this job's number, from 1")
     parser.add_argument("--num-jobs", type=int, default=1, help="jobs that share the work")
+    parser.add_argument("--detector", choices=("2d", "1d"), default=defaults.detector, help="2d: cells; 1d: curves")
+    parser.add_argument("--high", type=float, default=defaults.collapse.high, help="1d: fraction a stretch rises to")
+    parser.add_argument("--low", type=float, default=defaults.collapse.low, help="1d: fraction it stays above")
+    parser.add_argument(
+        "--min-duration", type=float, default=defaults.collapse.min_duration_s, help="1d: shortest stretch in seconds"
+    )
     parser.add_argument(
         "--background", type=int, default=defaults.background, help="unrelated images a response is over"
     )
@@ -39,7 +46,14 @@ def main() -> None:
         raise UsageError(f"--job {args.job} is not in 1 to --num-jobs {args.num_jobs}")
 
     a, b = (load_language(args.embed, SpeechSet.load(path)) for path in (args.speech_a, args.speech_b))
-    peak_options = PeakOptions(args.background, args.relative, args.deviations, args.per_pair)
+    peak_options = PeakOptions(
+        detector=args.detector,
+        background=args.background,
+        relative=args.relative,
+        deviations=args.deviations,
+        per_pair=args.per_pair,
+        collapse=CollapseOptions(args.high, args.low, args.min_duration),
+    )
     with threadpool_limits(1):  # the last bits of a sum depend on the number of threads
         peaks = search(a, b, DiscoveryOptions(peaks=peak_options, seed=args.seed), args.job, args.num_jobs)
     settings = {

@@ -11,11 +11,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from vgspeech.lexicon.captions import FrameClock, ImageCaptions, windowed
+from vgspeech.lexicon.collapse import CollapseOptions, pick_segments
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -24,6 +25,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class PeakOptions:
     """How peaks are found."""
 
+    detector: Literal["2d", "1d"] = "2d"
+    """``2d``: cells of the similarity (``pick_peaks``); ``1d``: stretches of collapsed curves (``collapse``). Of the options
+    below, the 1-D detector uses ``background`` and ``per_pair``."""
     background: int = 20
     """Images whose captions give the response to unrelated captions; 0 subtracts nothing."""
     relative: float = 0.3
@@ -35,6 +39,8 @@ class PeakOptions:
     extent: float = 0.15
     """A peak's interval reaches as far as the similarity stays above this fraction of the peak (on the mini corpus 0.05
     to 0.2 give the same error of starts and ends, 0.5 makes words 100 ms too short)."""
+    collapse: CollapseOptions = field(default_factory=CollapseOptions)
+    """Thresholds of the 1-D detector."""
 
 
 @dataclass
@@ -127,13 +133,27 @@ def _block_peaks(
                 columns = slice(ends_b[m], ends_b[m + 1])
                 excess = similarities[i][rows, columns]
                 excess = excess - 0.5 * (response_a[i][rows, None] + response_b[i][columns])
-                at_a, at_b, scores = pick_peaks(excess, options)
+                at_a, at_b, scores = _detect(excess, clocks, options)
                 found = Peaks([image.image] * len(scores), [utt_a] * len(scores), [utt_b] * len(scores), n_pairs=1)
                 found.times_a, found.times_b, found.scores = clocks[0].seconds(at_a), clocks[1].seconds(at_b), scores
                 found.vectors_a = windowed(read_a[i][k], at_a[:, 0].astype(np.int64))
                 found.vectors_b = windowed(read_b[i][m], at_b[:, 0].astype(np.int64))
                 parts.append(found)
     return parts
+
+
+def _detect(excess: Array, clocks: tuple[FrameClock, FrameClock], options: PeakOptions) -> tuple[Array, Array, Array]:
+    """Peaks of one pair of captions by the detector that was asked for."""
+    if options.detector == "2d":
+        return pick_peaks(excess, options)
+    frames_a, frames_b, scores = pick_segments(excess, (clocks[0].shift_s, clocks[1].shift_s), options.collapse)
+    best = _highest(frames_a[:, 0], frames_b[:, 0], scores, options.per_pair)
+    return frames_a[best], frames_b[best], scores[best]
+
+
+def _highest(rows: Array, columns: Array, scores: Array, count: int) -> Array:
+    """Which ``count`` peaks are the highest, in the order in which they were."""
+    return np.sort(np.lexsort((columns, rows, -scores))[:count])
 
 
 def _ends(arrays: Sequence[Sized]) -> list[int]:
@@ -236,7 +256,7 @@ def pick_peaks(similarity: Array, options: PeakOptions) -> tuple[Array, Array, A
     keep = scores >= _neighbourhood_maximum(smoothed, rows, columns)
     rows, columns, scores = rows[keep], columns[keep], scores[keep]
     if len(scores) > options.per_pair:
-        best = np.sort(np.lexsort((columns, rows, -scores))[: options.per_pair])
+        best = _highest(rows, columns, scores, options.per_pair)
         rows, columns, scores = rows[best], columns[best], scores[best]
     level = options.extent * scores
     frames_a = extents(smoothed[:, columns], rows, level)
