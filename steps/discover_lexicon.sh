@@ -15,7 +15,11 @@ nj=4                # number of parallel jobs
 detector=2d         # 2d: cells of the similarity of two captions; 1d: stretches of each caption's best match
 background=20       # images whose captions give the response to unrelated speech, which is subtracted
 num_clusters=0      # clusters of each language; 0: by the number of peaks, 500 at most
-min_cluster_size=8  # smaller clusters are dropped
+cluster_by=kmeans   # kmeans or birch
+min_cluster_size=8  # smaller clusters are dropped,
+max_spread=2.0      # and wider ones: mean of 1 - cosine to the centroid (2 drops none),
+min_images=1        # and those from fewer images
+min_speakers=1      # or speakers
 by=dice             # what links are chosen by: dice, cosine or product
 partners=1          # links a cluster may have; 1: mutual best only
 fdr=0.05            # false discovery rate up to which a link is significant
@@ -45,9 +49,10 @@ fi
 "$root/steps/find_peaks.sh" --nj "$nj" --detector "$detector" --background "$background" --seed "$seed" --cmd "$cmd" \
   "$embed" "${speech[@]}" "$out/jobs"
 $cmd "$out/log/cluster_peaks.log" python -m vgspeech.bin.cluster_peaks --num-jobs "$nj" \
-  --num-clusters "$num_clusters" --min-size "$min_cluster_size" --seed "$seed" "${speech[@]}" "$out/jobs" "$out"
-$cmd "$out/log/link_clusters.log" python -m vgspeech.bin.link_clusters --by "$by" --partners "$partners" --fdr "$fdr" --seed "$seed" \
-  "${arguments[@]}" "$embed" "${speech[@]}" "$out"
+  --method "$cluster_by" --num-clusters "$num_clusters" --min-size "$min_cluster_size" --max-spread "$max_spread" \
+  --min-images "$min_images" --min-speakers "$min_speakers" --seed "$seed" "${speech[@]}" "$out/jobs" "$out"
+$cmd "$out/log/link_clusters.log" python -m vgspeech.bin.link_clusters --by "$by" --partners "$partners" \
+  --fdr "$fdr" --seed "$seed" "${arguments[@]}" "$embed" "${speech[@]}" "$out"
 mv "$out"/jobs/log/* "$out/log/"
 rm -rf "$out/jobs"
 

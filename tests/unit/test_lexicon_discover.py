@@ -16,7 +16,7 @@ from vgspeech.datadir import write_speech_set
 from vgspeech.errors import DataError, UsageError
 from vgspeech.files import read_json, write_json
 from vgspeech.lexicon.clusters import DROPPED, ClusterOptions, Clusters, default_clusters
-from vgspeech.lexicon.discover import DiscoveryOptions, LanguageInput, discover, warnings
+from vgspeech.lexicon.discover import DiscoveryOptions, LanguageInput, cluster, discover, search, warnings
 from vgspeech.lexicon.evaluate import label_clusters, score_lexicon
 from vgspeech.lexicon.links import link_clusters as link
 from vgspeech.lexicon.peaks import PeakOptions
@@ -200,12 +200,32 @@ def test_without_any_truth_there_are_internal_statistics(tmp_path: Path, monkeyp
 
 
 def test_dropped_clusters_leave_their_peaks_unlabelled(planted: Simulation) -> None:
-    _, clusters, _ = discover(planted.a, planted.b, DiscoveryOptions(clusters=ClusterOptions(200, 1, 12)))
+    _, clusters, _ = discover(
+        planted.a, planted.b, DiscoveryOptions(clusters=ClusterOptions(num_clusters=200, restarts=1, min_size=12))
+    )
     for side in clusters:
         assert (side.labels == DROPPED).any()
         assert side.sizes.min() >= 12
         np.testing.assert_array_equal(np.bincount(side.labels[side.labels >= 0]), side.sizes)
         assert (np.diff(side.sizes) <= 0).all()
+
+
+def test_clusters_are_pruned_by_what_they_hold(planted: Simulation) -> None:
+    peaks = search(planted.a, planted.b, DiscoveryOptions())
+    whole = cluster(peaks, planted.a, planted.b, DiscoveryOptions())[0]
+    limits = ClusterOptions(min_images=20, min_speakers=7, max_spread=float(np.median(whole.spread)))
+    some = cluster(peaks, planted.a, planted.b, DiscoveryOptions(clusters=limits))[0]
+    kept = (whole.images >= 20) & (whole.speakers >= 7) & (whole.spread <= limits.max_spread)
+    assert 0 < kept.sum() < len(whole)
+    np.testing.assert_array_equal(some.centroids, whole.centroids[kept])
+    np.testing.assert_array_equal(np.bincount(some.labels[some.labels >= 0]), some.sizes)
+
+
+def test_birch_finds_planted_words_too(planted: Simulation) -> None:
+    by_tree = dataclasses.replace(OPTIONS, clusters=ClusterOptions(method="birch", num_clusters=60, radius=0.6))
+    scores, _ = scores_of(planted, by_tree)
+    assert scores["links_right"]["first_10"]["precision"] >= 0.9
+    assert scores["concepts"]["found_significant"] / scores["concepts"]["of"] >= 0.8
 
 
 def test_a_model_that_found_nothing_gives_an_empty_lexicon(

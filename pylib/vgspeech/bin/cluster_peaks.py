@@ -25,6 +25,13 @@ def main() -> None:
     parser.add_argument(
         "--num-clusters", type=int, default=0, help="K of each language; 0: by the number of peaks, 500 at most"
     )
+    parser.add_argument(
+        "--method", choices=("kmeans", "birch"), default=defaults.method, help="how peaks are clustered"
+    )
+    parser.add_argument("--radius", type=float, default=defaults.radius, help="birch: largest radius of a subcluster")
+    parser.add_argument("--max-spread", type=float, default=defaults.max_spread, help="wider clusters are dropped")
+    parser.add_argument("--min-images", type=int, default=defaults.min_images, help="clusters of fewer are dropped")
+    parser.add_argument("--min-speakers", type=int, default=defaults.min_speakers, help="clusters of fewer are dropped")
     parser.add_argument("--restarts", type=int, default=defaults.restarts, help="starts of k-means; the best is kept")
     parser.add_argument("--min-size", type=int, default=defaults.min_size, help="smaller clusters are dropped")
     parser.add_argument("--seed", type=int, default=1)
@@ -37,7 +44,16 @@ def main() -> None:
     speech = (SpeechSet.load(args.speech_a), SpeechSet.load(args.speech_b))
     languages = (language_of(speech[0]), language_of(speech[1]))
     peaks, settings = read_jobs(args.jobs, args.num_jobs, languages)
-    options = ClusterOptions(args.num_clusters, args.restarts, args.min_size)
+    options = ClusterOptions(
+        method=args.method,
+        num_clusters=args.num_clusters,
+        restarts=args.restarts,
+        radius=args.radius,
+        min_size=args.min_size,
+        max_spread=args.max_spread,
+        min_images=args.min_images,
+        min_speakers=args.min_speakers,
+    )
     with threadpool_limits(1):  # the last bits of a sum depend on the number of threads
         a, b = (
             cluster_language(peaks, side, language, data.utt2spk, options, args.seed)

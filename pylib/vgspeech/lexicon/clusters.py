@@ -5,31 +5,42 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from vgspeech.lexicon.captions import TIME_DECIMALS
 from vgspeech.lexicon.peaks import Peaks
-from vgspeech.stats.kmeans import KMeans, assign, kmeans
+from vgspeech.stats.kmeans import assign, kmeans
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 PEAKS_PER_CLUSTER = 40
 MAX_CLUSTERS = 500
 DROPPED = -1
-"""Cluster of a peak whose own was too small to keep."""
+"""Cluster of a peak whose own was not kept."""
 
 
 @dataclass(frozen=True)
 class ClusterOptions:
     """How peaks are clustered."""
 
+    method: Literal["kmeans", "birch"] = "kmeans"
+    """Spherical k-means, or BIRCH (a tree of subclusters of a given radius, merged to at most K by Ward's method)."""
     num_clusters: int = 0
     """K; 0: as many as ``default_clusters`` says."""
     restarts: int = 2
+    """Starts of k-means."""
+    radius: float = 0.3
+    """Largest radius of a BIRCH subcluster of unit vectors."""
     min_size: int = 8
-    """Smaller clusters are dropped."""
+    """Smaller clusters are dropped; so are those of ..."""
+    max_spread: float = 2.0
+    """... a larger mean of 1 - cosine to their centroid (2 drops none), ..."""
+    min_images: int = 1
+    """... fewer images, ..."""
+    min_speakers: int = 1
+    """... or fewer speakers."""
 
 
 @dataclass
@@ -37,7 +48,7 @@ class Clusters:
     """Clusters of one language, numbered from 0 by falling size.
 
     Attributes:
-        labels: (N,) int64 cluster of every peak, ``DROPPED`` where it was too small.
+        labels: (N,) int64 cluster of every peak, ``DROPPED`` where its own was not kept.
         centroids: (K, D) float32 of unit length.
         sizes: (K,) int64 peaks.
         spread: (K,) float64 mean of 1 - cosine to the centroid.
@@ -68,7 +79,7 @@ def default_clusters(n_peaks: int) -> int:
 def cluster_language(
     peaks: Peaks, side: str, language: str, utt2spk: Mapping[str, str], options: ClusterOptions, seed: int
 ) -> Clusters:
-    """Cluster one side of the peaks by spherical k-means.
+    """Cluster one side of the peaks.
 
     Nothing depends on which language comes first, so that swapping them gives the transposed lexicon.
 
@@ -77,43 +88,60 @@ def cluster_language(
         side: ``"a"`` or ``"b"``, the language's side.
         language: its tag; languages get different starts.
         utt2spk: speaker of every utterance of the language.
-        options: number, restarts, smallest size.
+        options: method, number, what is dropped.
         seed: of the starts.
     """
     own = (peaks.vectors_a, peaks.utt_a, peaks.times_a)
     other = (peaks.vectors_b, peaks.utt_b, peaks.times_b)
     (vectors, utts, times), (_, utts_other, times_other) = (own, other) if side == "a" else (other, own)
     if not len(peaks):
-        return _describe(np.zeros((0, 0), np.float32), np.zeros(0, np.int64), [], [], 0)
+        return _describe(np.zeros((0, 0), np.float32), np.zeros(0, np.int64), [], [])
     order = sorted(range(len(peaks)), key=lambda i: (utts[i], utts_other[i], times[i, 0], times_other[i, 0]))
     k = options.num_clusters or default_clusters(len(peaks))
-    found = kmeans(vectors[order], k, seed ^ zlib.crc32(language.encode()), options.restarts, spherical=True)
     labels = np.empty(len(peaks), np.int64)
-    labels[order] = _numbered(found, options.min_size)
-    kept = int(labels.max()) + 1
-    return _describe(vectors, labels, peaks.image, [utt2spk[utt] for utt in utts], kept)
+    labels[order] = _numbered(_partition(vectors[order], k, seed ^ zlib.crc32(language.encode()), options))
+    speakers = [utt2spk[utt] for utt in utts]
+    found = _describe(vectors, labels, peaks.image, speakers)
+    keep = (found.sizes >= options.min_size) & (found.spread <= options.max_spread)
+    keep &= (found.images >= options.min_images) & (found.speakers >= options.min_speakers)
+    return _kept(found, keep)
 
 
-def _numbered(found: KMeans, min_size: int) -> Array:
-    """Labels numbered by falling size, ties by first member; ``DROPPED`` below ``min_size``."""
-    sizes = np.bincount(found.labels, minlength=len(found.centroids))
-    first = np.full(len(sizes), len(found.labels))
-    np.minimum.at(first, found.labels, np.arange(len(found.labels)))
-    order = np.lexsort((first, -sizes))
-    new = np.full(len(sizes), DROPPED)
-    kept = [cluster for cluster in order if sizes[cluster] >= min_size]
-    new[kept] = np.arange(len(kept))
-    return new[found.labels]
+def _partition(vectors: Array, k: int, seed: int, options: ClusterOptions) -> Array:
+    """(N,) cluster of every vector."""
+    if options.method == "kmeans":
+        return kmeans(vectors, k, seed, options.restarts, spherical=True).labels
+    from sklearn.cluster import Birch
+
+    tree = Birch(threshold=options.radius, n_clusters=None).fit(vectors)
+    if len(tree.subcluster_centers_) > k:
+        tree.set_params(n_clusters=k).partial_fit()
+    return np.asarray(tree.predict(vectors), np.int64)
 
 
-def _describe(vectors: Array, labels: Array, images: Sequence[str], speakers: Sequence[str], kept: int) -> Clusters:
-    """Centroids and statistics of clusters 0 to ``kept`` - 1."""
-    centroids = np.zeros((kept, vectors.shape[1]), np.float32)
-    sizes = np.bincount(labels[labels >= 0], minlength=kept)
-    spread = np.zeros(kept)
-    distinct = np.zeros((2, kept), np.int64)
-    for cluster in range(kept):
-        members = np.flatnonzero(labels == cluster).tolist()
+def _numbered(labels: Array) -> Array:
+    """Labels numbered by falling size, ties by first member, without gaps."""
+    used, first, inverse, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    new = np.empty(len(used), np.int64)
+    new[np.lexsort((first, -sizes))] = np.arange(len(used))
+    return new[inverse]
+
+
+def _kept(clusters: Clusters, keep: Array) -> Clusters:
+    """The clusters to keep, numbered anew; peaks of the others are ``DROPPED``."""
+    new = np.where(keep, np.cumsum(keep) - 1, DROPPED)
+    columns = (getattr(clusters, name)[keep] for name in ("centroids", "sizes", "spread", "images", "speakers"))
+    return Clusters(new[clusters.labels], *columns)
+
+
+def _describe(vectors: Array, labels: Array, images: Sequence[str], speakers: Sequence[str]) -> Clusters:
+    """Centroids and statistics of clusters that are numbered from 0 without gaps."""
+    sizes = np.bincount(labels)
+    centroids = np.zeros((len(sizes), vectors.shape[1]), np.float32)
+    spread = np.zeros(len(sizes))
+    distinct = np.zeros((2, len(sizes)), np.int64)
+    order = np.argsort(labels, kind="stable")
+    for cluster, members in enumerate(np.split(order, np.cumsum(sizes)[:-1]) if len(sizes) else ()):
         mean = vectors[members].mean(0, dtype=np.float64)
         centroids[cluster] = mean / np.linalg.norm(mean)
         spread[cluster] = assign(vectors[members], centroids[cluster : cluster + 1], spherical=True)[1].mean()

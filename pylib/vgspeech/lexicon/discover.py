@@ -81,6 +81,7 @@ class FoundLexicon:
         significant: (L,) bool.
         tests: pairs of clusters that were tested.
         images: images that the evidence comes from.
+        by: what links were chosen by.
     """
 
     links: Links
@@ -89,6 +90,7 @@ class FoundLexicon:
     significant: Array
     tests: int
     images: int
+    by: LinkScore
 
 
 def prepare(a: LanguageInput, b: LanguageInput, seed: int) -> tuple[list[ImageCaptions], CaptionFrames, CaptionFrames]:
@@ -132,7 +134,7 @@ def link(
     # By evidence, not by score: the highest scores are of tiny clusters, where two peaks more or less decide.
     links = links.at(np.argsort(p[links.a, links.b], kind="stable"))
     p_links, q_links = p[links.a, links.b], q[links.a, links.b]
-    return FoundLexicon(links, p_links, q_links, q_links <= options.fdr, p.size, len(images))
+    return FoundLexicon(links, p_links, q_links, q_links <= options.fdr, p.size, len(images), options.link_by)
 
 
 def discover(

@@ -12,7 +12,9 @@ import numpy as np
 from vgspeech.datadir import Lexicon, Word
 from vgspeech.lexicon.clusters import Clusters
 from vgspeech.lexicon.discover import FoundLexicon
+from vgspeech.lexicon.links import link_scores
 from vgspeech.lexicon.peaks import Peaks
+from vgspeech.lexicon.precision import mean_reciprocal_rank, precision_recall, share_right
 from vgspeech.stats.alignments import interval_at, word_at
 from vgspeech.stats.clustering import agreement, majority
 
@@ -97,6 +99,9 @@ def score_lexicon(
     scores: dict[str, Any] = {"clusters_against_words": {tag: _agreement(side, named) for tag, side, named in sides}}
     utts, times = (peaks.utt_a, peaks.utt_b), (peaks.times_a, peaks.times_b)
     scores["interval_error_ms"] = {tag: interval_errors(utts[i], times[i], ctms[i]) for i, tag in enumerate(languages)}
+    scores["coverage"] = {
+        tag: coverage(utts[i], times[i], clusters[i], labels[i], ctms[i]) for i, tag in enumerate(languages)
+    }
     if lexicon is None:
         return scores
     concepts = Concepts(lexicon, languages)
@@ -106,11 +111,19 @@ def score_lexicon(
     flags = np.array([bool(names) for names in right], dtype=bool)
     scores["same_concept"] = {"rate": _mean(same), "chance": chance_same_concept(pairs, ctms, concepts)}
     scores["links_right"] = {
-        **{f"first_{n}": _share(flags[:n]) for n in FIRST},
-        "all": _share(flags),
-        "significant": _share(flags[found.significant]),
+        **{f"first_{n}": share_right(flags[:n]) for n in FIRST},
+        "all": share_right(flags),
+        "significant": share_right(flags[found.significant]),
         "random_pair": _random_pair(labels, concepts),
     }
+    shared = np.array([[bool(concepts.shared(a, b)) for b in labels[1].words] for a in labels[0].words], bool)
+    shared = shared.reshape(len(clusters[0]), len(clusters[1]))
+    table = link_scores(*clusters, found.by)[found.by]
+    scores["mean_reciprocal_rank"] = {
+        f"{languages[0]}>{languages[1]}": mean_reciprocal_rank(table, shared),
+        f"{languages[1]}>{languages[0]}": mean_reciprocal_rank(table.T, shared.T),
+    }
+    scores["precision_recall"] = precision_recall(right, concepts.total)
     scores["concepts"] = {
         "found": len(frozenset().union(*right)),
         "found_significant": len(frozenset().union(*(right[i] for i in np.flatnonzero(found.significant)))),
@@ -164,6 +177,29 @@ def word_recall(found: set[str], ctm: Words, side: int, concepts: Concepts) -> d
     return {"found": hits, "of": len(frequent), "recall": recall, "min_tokens": MIN_TOKENS}
 
 
+def coverage(
+    utts: Sequence[str], times: Array, clusters: Clusters, labels: LabelledClusters, ctm: Words
+) -> dict[str, Any]:
+    """How many of a word's tokens hold a peak of a cluster that is labelled with it.
+
+    Args:
+        utts, times: utterance and (N, 3) seconds of every peak.
+        clusters, labels: of the language.
+        ctm: word times.
+
+    Returns:
+        ``mean`` over the words that label a cluster, and how many ``words`` these are.
+    """
+    tokens = Counter(word.text for words in ctm.values() for word in words)
+    found: set[tuple[str, str, float]] = set()
+    for utt, time, cluster, word in zip(utts, times[:, 0], clusters.labels, labels.peak_words, strict=True):
+        interval = interval_at(ctm.get(utt, ()), time)
+        if cluster >= 0 and interval and labels.words[cluster] == word:
+            found.add((word, utt, interval[0]))
+    hits = Counter(word for word, _, _ in found)
+    return {"mean": _mean([hits[word] / tokens[word] for word in sorted(hits)]), "words": len(hits)}
+
+
 def interval_errors(utts: Sequence[str], times: Array, ctm: Words) -> dict[str, float | int]:
     """Median errors of the found intervals, and of the best fixed window around the peak, in milliseconds.
 
@@ -204,10 +240,6 @@ def _random_pair(labels: tuple[LabelledClusters, LabelledClusters], concepts: Co
     total = len(labels[0].words) * len(labels[1].words)
     hits = sum(n * m for a, n in counts[0].items() for b, m in counts[1].items() if concepts.shared(a, b))
     return hits / total if total else 0.0
-
-
-def _share(flags: Array) -> dict[str, float | int]:
-    return {"right": int(flags.sum()), "of": len(flags), "precision": _mean(flags)}
 
 
 def _mean(values: Any) -> float:

@@ -46,6 +46,17 @@ def co_occurrence(clusters_a: Clusters, clusters_b: Clusters) -> Array:
     return np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
 
 
+def link_scores(clusters_a: Clusters, clusters_b: Clusters, by: LinkScore) -> dict[str, Array]:
+    """(Ka, Kb) float64 ``cosine``, ``dice`` and, under ``by``, what links are chosen by."""
+    counts = co_occurrence(clusters_a, clusters_b)
+    # counts.size == 0: no peaks at all leave centroids without a dimension
+    cosine = clusters_a.centroids @ clusters_b.centroids.T if counts.size else np.zeros(counts.shape)
+    cosine = cosine.astype(np.float64)
+    dice = 2.0 * counts / (clusters_a.sizes[:, None] + clusters_b.sizes)
+    found = {"dice": dice, "cosine": cosine}
+    return {**found, by: cosine * dice if by == "product" else found[by]}
+
+
 def link_clusters(clusters_a: Clusters, clusters_b: Clusters, by: LinkScore = "dice", best: int = 1) -> Links:
     """Pairs of clusters that are each other's best ("competitive linking"), sorted by score, then count, then ids.
 
@@ -58,11 +69,8 @@ def link_clusters(clusters_a: Clusters, clusters_b: Clusters, by: LinkScore = "d
         best: partners that a cluster may have.
     """
     counts = co_occurrence(clusters_a, clusters_b)
-    # counts.size == 0: no peaks at all leave centroids without a dimension
-    cosine = clusters_a.centroids @ clusters_b.centroids.T if counts.size else np.zeros(counts.shape)
-    cosine = cosine.astype(np.float64)
-    dice = 2.0 * counts / (clusters_a.sizes[:, None] + clusters_b.sizes)
-    scores = {"dice": dice, "cosine": cosine, "product": cosine * dice}[by]
+    tables = link_scores(clusters_a, clusters_b, by)
+    scores, cosine, dice = tables[by], tables["cosine"], tables["dice"]
     a, b = _mutual_best(scores, counts, best)
     order = np.lexsort((b, a, -counts[a, b], -scores[a, b]))
     a, b = a[order], b[order]
