@@ -12,6 +12,7 @@ root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # begin options
 nj=4                # number of parallel jobs
+pairs=shared        # shared: captions of the same image; nearest: of images that look alike, for languages without shared ones
 detector=2d         # 2d: cells of the similarity of two captions; 1d: stretches of each caption's best match
 background=20       # images whose captions give the response to unrelated speech, which is subtracted
 num_clusters=0      # clusters of each language; 0: by the number of peaks, 500 at most
@@ -46,7 +47,7 @@ if [ -n "$evidence_split" ]; then
   arguments+=(--evidence-speech "$data/speech/${evidence_split}_$a" "$data/speech/${evidence_split}_$b")
 fi
 
-"$root/steps/find_peaks.sh" --nj "$nj" --detector "$detector" --background "$background" --seed "$seed" --cmd "$cmd" \
+"$root/steps/find_peaks.sh" --nj "$nj" --pairs "$pairs" --detector "$detector" --background "$background" --seed "$seed" --cmd "$cmd" \
   "$embed" "${speech[@]}" "$out/jobs"
 $cmd "$out/log/cluster_peaks.log" python -m vgspeech.bin.cluster_peaks --num-jobs "$nj" \
   --method "$cluster_by" --num-clusters "$num_clusters" --min-size "$min_cluster_size" --max-spread "$max_spread" \

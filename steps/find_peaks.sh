@@ -11,6 +11,7 @@ root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # begin options
 nj=4            # number of parallel jobs
+pairs=shared    # shared: captions of the same image; nearest: of images that look alike, for languages without shared ones
 detector=2d     # 2d: cells of the similarity of two captions; 1d: stretches of each caption's best match
 background=20   # images whose captions give the response to unrelated speech, which is subtracted
 relative=0.3    # a peak is at least this fraction of its pair's maximum
@@ -33,7 +34,7 @@ need_files "run the stage that makes it first (0: speech sets, 5: embeddings)" \
 mkdir -p "$out/log"
 rm -f "$out"/peaks.[0-9]*.tsv # of an earlier search, perhaps with more jobs
 $cmd JOB=1:"$nj" "$out/log/find_peaks.JOB.log" python -m vgspeech.bin.find_peaks --job JOB --num-jobs "$nj" \
-  --detector "$detector" --background "$background" --relative "$relative" --deviations "$deviations" --per-pair "$per_pair" --seed "$seed" \
+  --pairs "$pairs" --detector "$detector" --background "$background" --relative "$relative" --deviations "$deviations" --per-pair "$per_pair" --seed "$seed" \
   "$embed" "$speech_a" "$speech_b" "$out"
 
 found=0

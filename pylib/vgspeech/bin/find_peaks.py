@@ -12,7 +12,7 @@ from vgspeech.datadir import SpeechSet
 from vgspeech.errors import UsageError, run_main
 from vgspeech.lexicon.collapse import CollapseOptions
 from vgspeech.lexicon.discover import DiscoveryOptions, search
-from vgspeech.lexicon.inputs import load_language, missing_captions
+from vgspeech.lexicon.inputs import load_cells, load_language, missing_captions
 from vgspeech.lexicon.peaks import PeakOptions
 from vgspeech.lexicon.storage import write_job
 
@@ -24,6 +24,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--job", type=int, default=1, help="this job's number, from 1")
     parser.add_argument("--num-jobs", type=int, default=1, help="jobs that share the work")
+    parser.add_argument(
+        "--pairs", choices=("shared", "nearest"), default="shared", help="captions of one image, or of images alike"
+    )
     parser.add_argument("--detector", choices=("2d", "1d"), default=defaults.detector, help="2d: cells; 1d: curves")
     parser.add_argument("--high", type=float, default=defaults.collapse.high, help="1d: fraction a stretch rises to")
     parser.add_argument("--low", type=float, default=defaults.collapse.low, help="1d: fraction it stays above")
@@ -55,8 +58,10 @@ def main() -> None:
         collapse=CollapseOptions(args.high, args.low, args.min_duration),
     )
     with threadpool_limits(1):  # the last bits of a sum depend on the number of threads
-        peaks = search(a, b, DiscoveryOptions(peaks=peak_options, seed=args.seed), args.job, args.num_jobs)
+        options = DiscoveryOptions(peaks=peak_options, seed=args.seed)
+        peaks = search(a, b, options, args.job, args.num_jobs, load_cells(args.embed, args.pairs))
     settings = {
+        "captions_of": args.pairs,
         "peaks": asdict(peak_options),
         "seed": args.seed,
         "captions_without_embedding": {side.language: missing_captions(side) for side in (a, b)},

@@ -12,9 +12,9 @@ from threadpoolctl import threadpool_limits
 from vgspeech.datadir import SpeechSet, read_lexicon
 from vgspeech.errors import run_main
 from vgspeech.files import read_json
-from vgspeech.lexicon.captions import mean_frame, pair_captions
-from vgspeech.lexicon.discover import DiscoveryOptions, link
-from vgspeech.lexicon.inputs import load_language
+from vgspeech.lexicon.captions import mean_frame
+from vgspeech.lexicon.discover import DiscoveryOptions, link, pair_languages
+from vgspeech.lexicon.inputs import load_cells, load_language
 from vgspeech.lexicon.storage import read_peaks
 from vgspeech.lexicon.write import Result, write_result
 
@@ -66,12 +66,12 @@ def main() -> None:
     if args.evidence_embed:
         tested = [load_language(args.evidence_embed, SpeechSet.load(path)) for path in args.evidence_speech]
     frames_a, frames_b = (side.comparable_frames(mean) for side, mean in zip(tested, means, strict=True))
-    images = pair_captions(tested[0].embedded_images(), tested[1].embedded_images())
-
     languages = (searched[0].language, searched[1].language)
     peaks, clusters = read_peaks(args.out, languages)
     search = read_json(args.out / "search.json")
     peaks.n_pairs = search["pairs"]
+    cells = load_cells(args.evidence_embed or args.embed, search["captions_of"])
+    images = pair_languages(tested[0], tested[1], cells)
     options = DiscoveryOptions(link_by=args.by, partners=args.partners, fdr=args.fdr, seed=args.seed)
     truth = args.lexicon or args.speech_a.parent.parent / "lexicon.tsv"
     with threadpool_limits(1):  # the last bits of a sum depend on the number of threads

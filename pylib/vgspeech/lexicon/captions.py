@@ -22,7 +22,7 @@ TIME_DECIMALS = 4
 
 
 class ImageCaptions(NamedTuple):
-    """An image that is described in both languages.
+    """An image that is described in both languages (or two that look alike, ``neighbours``).
 
     Attributes:
         image: its id.
@@ -43,17 +43,19 @@ def pair_captions(utt2image_a: Mapping[str, str], utt2image_b: Mapping[str, str]
     Raises:
         DataError: fewer than two images have captions in both, so that nothing can be compared.
     """
-    by_image_a, by_image_b = _by_image(utt2image_a), _by_image(utt2image_b)
+    by_image_a, by_image_b = captions_by_image(utt2image_a), captions_by_image(utt2image_b)
     shared = sorted(by_image_a.keys() & by_image_b.keys())
     if len(shared) < 2:
         raise DataError(
             f"{len(shared)} images have captions in both languages; discovery needs at least two",
-            hint="check utt2image of the two speech sets: image ids must be the same strings in both",
+            hint="check utt2image of the two speech sets: image ids must be the same strings in both; for languages that "
+            "share no images there is --pairs nearest",
         )
     return [ImageCaptions(image, tuple(by_image_a[image]), tuple(by_image_b[image])) for image in shared]
 
 
-def _by_image(utt2image: Mapping[str, str]) -> dict[str, list[str]]:
+def captions_by_image(utt2image: Mapping[str, str]) -> dict[str, list[str]]:
+    """Utterance ids of every image, sorted."""
     captions: dict[str, list[str]] = {}
     for utt in sorted(utt2image):
         captions.setdefault(utt2image[utt], []).append(utt)

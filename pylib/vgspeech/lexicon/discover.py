@@ -19,6 +19,7 @@ from vgspeech.lexicon.captions import (
 from vgspeech.lexicon.clusters import ClusterOptions, Clusters, cluster_language, steadied
 from vgspeech.lexicon.evidence import link_evidence, member_thresholds
 from vgspeech.lexicon.links import Links, LinkScore, link_clusters
+from vgspeech.lexicon.neighbours import pair_nearest
 from vgspeech.lexicon.peaks import PeakOptions, Peaks, find_peaks
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -93,16 +94,31 @@ class FoundLexicon:
     by: LinkScore
 
 
-def prepare(a: LanguageInput, b: LanguageInput, seed: int) -> tuple[list[ImageCaptions], CaptionFrames, CaptionFrames]:
-    """Images with captions in both languages, and both languages' frames ready for comparison."""
-    images = pair_captions(a.embedded_images(), b.embedded_images())
+def pair_languages(a: LanguageInput, b: LanguageInput, cells: Mapping[str, Array] | None = None) -> list[ImageCaptions]:
+    """What is compared: captions of the same image or, given the images' ``cells``, of images that look alike."""
+    if cells is None:
+        return pair_captions(a.embedded_images(), b.embedded_images())
+    return pair_nearest(a.embedded_images(), b.embedded_images(), cells)
+
+
+def prepare(
+    a: LanguageInput, b: LanguageInput, seed: int, cells: Mapping[str, Array] | None = None
+) -> tuple[list[ImageCaptions], CaptionFrames, CaptionFrames]:
+    """Pairs of captions (``pair_languages``), and both languages' frames ready for comparison."""
     frames_a, frames_b = (side.comparable_frames(mean_frame(side.frames, seed)) for side in (a, b))
-    return images, frames_a, frames_b
+    return pair_languages(a, b, cells), frames_a, frames_b
 
 
-def search(a: LanguageInput, b: LanguageInput, options: DiscoveryOptions, job: int = 1, num_jobs: int = 1) -> Peaks:
+def search(
+    a: LanguageInput,
+    b: LanguageInput,
+    options: DiscoveryOptions,
+    job: int = 1,
+    num_jobs: int = 1,
+    cells: Mapping[str, Array] | None = None,
+) -> Peaks:
     """Peaks of job ``job`` (from 1) of ``num_jobs``; the union over jobs does not depend on their number."""
-    images, frames_a, frames_b = prepare(a, b, options.seed)
+    images, frames_a, frames_b = prepare(a, b, options.seed, cells)
     blocks = caption_blocks(images, options.peaks.background + 1, options.seed)
     first, last = (len(blocks) * (job - 1)) // num_jobs, (len(blocks) * job) // num_jobs
     return find_peaks(blocks[first:last], frames_a, frames_b, (a.clock, b.clock), options.peaks)
@@ -138,13 +154,13 @@ def link(
 
 
 def discover(
-    a: LanguageInput, b: LanguageInput, options: DiscoveryOptions
+    a: LanguageInput, b: LanguageInput, options: DiscoveryOptions, cells: Mapping[str, Array] | None = None
 ) -> tuple[Peaks, tuple[Clusters, Clusters], FoundLexicon]:
     """All steps on the captions of one split; the evidence is counted on the same captions."""
-    peaks = search(a, b, options)
+    peaks = search(a, b, options, cells=cells)
     clusters = cluster(peaks, a, b, options)
     peaks = steadied(peaks, clusters)
-    images, frames_a, frames_b = prepare(a, b, options.seed)
+    images, frames_a, frames_b = prepare(a, b, options.seed, cells)
     return peaks, clusters, link(peaks, clusters, images, (frames_a, frames_b), options)
 
 

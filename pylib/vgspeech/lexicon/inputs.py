@@ -46,6 +46,11 @@ def load_language(embed: Path, speech: SpeechSet) -> LanguageInput:
     return LanguageInput(language, frames, speech.utt2image, speech.utt2spk, clock, activity)
 
 
+def load_cells(embed: Path, pairs: str) -> ArchiveReader | None:
+    """The images' cells, if captions of images that look alike are to be paired (``pairs`` is ``nearest``)."""
+    return ArchiveReader(embed / "images.scp") if pairs == "nearest" else None
+
+
 def missing_captions(side: LanguageInput) -> int:
     """Captions of the speech set that were not embedded."""
     return len(side.utt2image) - len(side.frames)
