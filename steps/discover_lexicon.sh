@@ -47,8 +47,8 @@ if [ -n "$evidence_split" ]; then
   arguments+=(--evidence-speech "$data/speech/${evidence_split}_$a" "$data/speech/${evidence_split}_$b")
 fi
 
-"$root/steps/find_peaks.sh" --nj "$nj" --pairs "$pairs" --detector "$detector" --background "$background" --seed "$seed" --cmd "$cmd" \
-  "$embed" "${speech[@]}" "$out/jobs"
+"$root/steps/find_peaks.sh" --nj "$nj" --pairs "$pairs" --detector "$detector" --background "$background" \
+  --seed "$seed" --cmd "$cmd" "$embed" "${speech[@]}" "$out/jobs"
 $cmd "$out/log/cluster_peaks.log" python -m vgspeech.bin.cluster_peaks --num-jobs "$nj" \
   --method "$cluster_by" --num-clusters "$num_clusters" --min-size "$min_cluster_size" --max-spread "$max_spread" \
   --min-images "$min_images" --min-speakers "$min_speakers" --seed "$seed" "${speech[@]}" "$out/jobs" "$out"

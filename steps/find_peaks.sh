@@ -34,7 +34,8 @@ need_files "run the stage that makes it first (0: speech sets, 5: embeddings)" \
 mkdir -p "$out/log"
 rm -f "$out"/peaks.[0-9]*.tsv # of an earlier search, perhaps with more jobs
 $cmd JOB=1:"$nj" "$out/log/find_peaks.JOB.log" python -m vgspeech.bin.find_peaks --job JOB --num-jobs "$nj" \
-  --pairs "$pairs" --detector "$detector" --background "$background" --relative "$relative" --deviations "$deviations" --per-pair "$per_pair" --seed "$seed" \
+  --pairs "$pairs" --detector "$detector" --background "$background" --relative "$relative" \
+  --deviations "$deviations" --per-pair "$per_pair" --seed "$seed" \
   "$embed" "$speech_a" "$speech_b" "$out"
 
 found=0

@@ -223,7 +223,7 @@ stage_lexicon() {
   elif stage 9 lexicon "bilingual lexicon" --stamp "$lexicon_dir/.stages" \
     --in "$model_dir/best.pt" --in "$eval_dir/$discovery_split/embed/embed.json" --maybe "$data/lexicon.tsv" \
     --out "$lexicon_dir/*/lexicon.tsv" --opt "seed discovery_split" \
-    --verb "find_peaks cluster_peaks link_clusters"; then
+    --verb "find_peaks cluster_peaks link_clusters group_lexicons"; then
     local a b
     for a in "${!language_list[@]}"; do
       for ((b = a + 1; b < ${#language_list[@]}; b++)); do
@@ -232,6 +232,7 @@ stage_lexicon() {
           "$lexicon_dir/${language_list[a]}-${language_list[b]}"
       done
     done
+    ((${#language_list[@]} < 3)) || "$recipe"/steps/group_lexicons.sh --cmd "$train_cmd" "$lexicon_dir"
     stage_done
   fi
 }

@@ -32,6 +32,14 @@ def simulate(
     images: int = 800, concepts: int = 40, noise: float = 0.6, offset: float = 0.4, seed: int = 0
 ) -> Simulation:
     """Zipf-distributed concepts, three an image, each mentioned with probability .8; two captions an image."""
+    inputs, ctms, lexicon = simulate_languages(("en", "hi"), images, concepts, noise, offset, seed)
+    return Simulation(inputs[0], inputs[1], ctms[0], ctms[1], lexicon)
+
+
+def simulate_languages(
+    languages: tuple[str, ...], images: int, concepts: int, noise: float = 0.6, offset: float = 0.4, seed: int = 0
+) -> tuple[list[LanguageInput], list[dict[str, list[Word]]], Lexicon]:
+    """As ``simulate``, in any number of languages: captions, word times, lexicon."""
     random = np.random.default_rng(seed)
     shared = random.standard_normal((concepts, DIMENSION))
     silence = random.standard_normal((1, DIMENSION))
@@ -39,7 +47,7 @@ def simulate(
     weights /= weights.sum()
     scenes = [random.choice(concepts, 3, replace=False, p=weights) for _ in range(images)]
     inputs, ctms = [], []
-    for language in ("en", "hi"):
+    for language in languages:
         own = shared + offset * random.standard_normal((concepts, DIMENSION))
         fillers = np.concatenate([silence, random.standard_normal((7, DIMENSION))])
         frames, ctm = {}, {}
@@ -51,10 +59,8 @@ def simulate(
         utt2spk = {utt: f"{language}-spk{int(utt[-5:]) % 7}" for utt in frames}
         inputs.append(LanguageInput(language, frames, utt2image, utt2spk, CLOCK))
         ctms.append(ctm)
-    rows: dict[str, dict[str, tuple[str, ...]]] = {
-        f"c{c:02d}": {"en": (f"en{c:02d}",), "hi": (f"hi{c:02d}",)} for c in range(concepts)
-    }
-    return Simulation(inputs[0], inputs[1], ctms[0], ctms[1], Lexicon(("en", "hi"), rows))
+    rows = {f"c{c:02d}": {tag: (f"{tag}{c:02d}",) for tag in languages} for c in range(concepts)}
+    return inputs, ctms, Lexicon(languages, rows)
 
 
 def _caption(said, own, fillers, language, noise, random):  # type: ignore[no-untyped-def]

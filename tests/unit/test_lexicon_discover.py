@@ -122,7 +122,9 @@ def test_ties_are_broken_by_count_then_ids() -> None:
     assert len(link(side([0, 1]), side([0, 0]))) == 1
 
 
-def write_corpus(folder: Path, side: LanguageInput, ctm: dict | None) -> None:
+def write_corpus(
+    folder: Path, side: LanguageInput, ctm: dict | None, languages: tuple[str, ...] = ("en", "hi")
+) -> None:
     speech = folder / "data" / "sim" / "speech" / f"train_{side.language}"
     utts = list(side.frames)
     write_speech_set(
@@ -140,7 +142,7 @@ def write_corpus(folder: Path, side: LanguageInput, ctm: dict | None) -> None:
         for utt in utts:
             archive.write(utt, side.frames[utt])
     times = {
-        key: dict.fromkeys(("en", "hi"), value)
+        key: dict.fromkeys(languages, value)
         for key, value in zip(("frame_shift_s", "frame_offset_s"), CLOCK, strict=True)
     }
     write_json(embed / "embed.json", times)

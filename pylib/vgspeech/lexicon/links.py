@@ -71,13 +71,13 @@ def link_clusters(clusters_a: Clusters, clusters_b: Clusters, by: LinkScore = "d
     counts = co_occurrence(clusters_a, clusters_b)
     tables = link_scores(clusters_a, clusters_b, by)
     scores, cosine, dice = tables[by], tables["cosine"], tables["dice"]
-    a, b = _mutual_best(scores, counts, best)
+    a, b = mutual_best(scores, counts, best)
     order = np.lexsort((b, a, -counts[a, b], -scores[a, b]))
     a, b = a[order], b[order]
     return Links(a, b, scores[a, b], cosine[a, b], dice[a, b], counts[a, b])
 
 
-def _mutual_best(scores: Array, counts: Array, best: int) -> tuple[Array, Array]:
+def mutual_best(scores: Array, counts: Array, best: int) -> tuple[Array, Array]:
     """Cells among the first ``best`` of their row and of their column, by (score, count, lowest ids); scores above 0
     only."""
     if not scores.size:
