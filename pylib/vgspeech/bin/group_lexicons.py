@@ -12,8 +12,7 @@ from vgspeech.files import read_json
 from vgspeech.lexicon.clusters import DROPPED
 from vgspeech.lexicon.groups import FEWEST, Edge, Group, Node, Side, join, matches
 from vgspeech.lexicon.storage import PEAKS_HEADER, write_tsv
-from vgspeech.report.inputs import read_rows
-from vgspeech.tables import read_tsv
+from vgspeech.tables import read_rows, read_tsv
 
 VERSION = 1
 

@@ -18,7 +18,7 @@ from vgspeech.config import FrontEndConfig
 from vgspeech.datadir import SpeechSet
 from vgspeech.errors import DataError
 from vgspeech.lexicon.captions import FrameClock, windowed
-from vgspeech.lexicon.peaks import PeakOptions, extents
+from vgspeech.lexicon.peaks import extents
 from vgspeech.lexicon.silence import speech_frames
 from vgspeech.waves import read_wave
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from vgspeech.models import GroundingModel
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+HALF_WAY = 0.5
+"""How far an answer falls, from its best frame to the caption's median, where its stretch ends."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def search_captions(
         scores[:, c] = best = profiles[at, np.arange(len(queries))]
         # The stretch reaches to where the answer has fallen half-way to the caption's median.
         middle = np.median(profiles, axis=0)
-        times[:, c] = clock.seconds(extents(profiles, at, middle + PeakOptions.extent * (best - middle)))
+        times[:, c] = clock.seconds(extents(profiles, at, middle + HALF_WAY * (best - middle)))
     return Hits(ids, scores, times)
 
 
