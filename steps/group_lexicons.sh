@@ -19,7 +19,7 @@ cmd=run.pl  # job runner
 . "$root/utils/step.sh"
 lexicons=$1
 compgen -G "$lexicons/*/scores.json" >/dev/null ||
-  fail 4 "no lexicon of a pair of languages in $lexicons" "run steps/discover_lexicon.sh for every pair first (stage 9)"
+  fail 4 "no such file: $lexicons/*/scores.json" "run steps/discover_lexicon.sh for every pair first (stage 9)"
 
 $cmd "$lexicons/log/group_lexicons.log" python -m vgspeech.bin.group_lexicons "$lexicons"
 
