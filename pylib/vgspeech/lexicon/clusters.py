@@ -17,6 +17,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 PEAKS_PER_CLUSTER = 40
 MAX_CLUSTERS = 500
+PEAKS_PER_START = 100
+"""Peaks a cluster that centroids are found on, so that a million peaks fit in memory and time; the others are assigned."""
 DROPPED = -1
 """Cluster of a peak whose own was not kept."""
 
@@ -98,8 +100,10 @@ def cluster_language(
         return _describe(np.zeros((0, 0), np.float32), np.zeros(0, np.int64), [], [])
     order = sorted(range(len(peaks)), key=lambda i: (utts[i], utts_other[i], times[i, 0], times_other[i, 0]))
     k = options.num_clusters or default_clusters(len(peaks))
+    rows = np.array(order)
+    found_labels = _partition(vectors, rows, k, seed ^ zlib.crc32(language.encode()), options)
     labels = np.empty(len(peaks), np.int64)
-    labels[order] = _numbered(_partition(vectors[order], k, seed ^ zlib.crc32(language.encode()), options))
+    labels[rows] = _numbered(found_labels[rows])
     speakers = [utt2spk[utt] for utt in utts]
     found = _describe(vectors, labels, peaks.image, speakers)
     keep = (found.sizes >= options.min_size) & (found.spread <= options.max_spread)
@@ -107,13 +111,15 @@ def cluster_language(
     return _kept(found, keep)
 
 
-def _partition(vectors: Array, k: int, seed: int, options: ClusterOptions) -> Array:
-    """(N,) cluster of every vector."""
+def _partition(vectors: Array, order: Array, k: int, seed: int, options: ClusterOptions) -> Array:
+    """(N,) cluster of every vector; ``order``: in which order they are taken."""
     if options.method == "kmeans":
-        return kmeans(vectors, k, seed, options.restarts, spherical=True).labels
+        return kmeans(
+            vectors, k, seed, options.restarts, spherical=True, order=order, per_centroid=PEAKS_PER_START
+        ).labels
     from sklearn.cluster import Birch
 
-    tree = Birch(threshold=options.radius, n_clusters=None).fit(vectors)
+    tree = Birch(threshold=options.radius, n_clusters=None).fit(vectors[order])
     if len(tree.subcluster_centers_) > k:
         tree.set_params(n_clusters=k).partial_fit()
     return np.asarray(tree.predict(vectors), np.int64)

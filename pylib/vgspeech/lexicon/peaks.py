@@ -107,10 +107,16 @@ def concatenate(parts: Sequence[Peaks]) -> Peaks:
         times_a=times_a[order],
         times_b=times_b[order],
         scores=np.concatenate([part.scores for part in filled])[order],
-        vectors_a=np.concatenate([part.vectors_a for part in filled])[order],
-        vectors_b=np.concatenate([part.vectors_b for part in filled])[order],
+        vectors_a=_rows([part.vectors_a for part in filled], order),
+        vectors_b=_rows([part.vectors_b for part in filled], order),
         n_pairs=total,
     )
+
+
+def _rows(parts: Sequence[Array], order: Sequence[int]) -> Array:
+    """Rows of all parts in an order; nothing where the parts hold nothing."""
+    joined = np.concatenate(parts)
+    return joined[order] if len(joined) else joined
 
 
 def _block_peaks(

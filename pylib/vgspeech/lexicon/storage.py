@@ -10,6 +10,7 @@ them in the order of utterances, so that the joined files do not depend on the n
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -73,9 +74,12 @@ def read_jobs(folder: Path, num_jobs: int, languages: tuple[str, str]) -> tuple[
         settings.append(search["settings"])
         if settings[-1] != settings[0]:
             raise DataError(f"job {job} and job 1 searched with different settings", where=str(folder))
-        parts.append(_read(table, _FOUND, [folder / f"{language}.{job}.scp" for language in languages])[0])
+        parts.append(_read(table, _FOUND)[0])
         parts[-1].n_pairs = search["pairs"]
-    return concatenate(parts), settings[0]
+    peaks = concatenate(parts)
+    jobs = range(1, num_jobs + 1)
+    _fill_vectors(peaks, [[folder / f"{language}.{job}.scp" for job in jobs] for language in languages], folder)
+    return peaks, settings[0]
 
 
 def write_peaks(folder: Path, peaks: Peaks, clusters: tuple[Clusters, Clusters], languages: tuple[str, str]) -> None:
@@ -97,8 +101,8 @@ def write_peaks(folder: Path, peaks: Peaks, clusters: tuple[Clusters, Clusters],
 
 def read_peaks(folder: Path, languages: tuple[str, str]) -> tuple[Peaks, tuple[Clusters, Clusters]]:
     """Read what `write_peaks` wrote (``n_pairs`` is not in it)."""
-    vectors = [folder / f"peaks_{language}.scp" for language in languages]
-    peaks, labels = _read(folder / "peaks.tsv", PEAKS_HEADER, vectors)
+    peaks, labels = _read(folder / "peaks.tsv", PEAKS_HEADER)
+    _fill_vectors(peaks, [[folder / f"peaks_{language}.scp"] for language in languages], folder)
     a, b = (_read_clusters(folder, language, labels[:, i]) for i, language in enumerate(languages))
     return peaks, (a, b)
 
@@ -136,8 +140,8 @@ def _write_vectors(stem: Path, peaks: Peaks, vectors: Array) -> None:
             archive.write(key, vectors[rows])
 
 
-def _read(table: Path, header: Sequence[str], scps: Sequence[Path]) -> tuple[Peaks, Array]:
-    """Peaks with their vectors, and (N, extra columns) cluster labels."""
+def _read(table: Path, header: Sequence[str]) -> tuple[Peaks, Array]:
+    """Peaks without their vectors, and (N, extra columns) cluster labels."""
     image, utt_a, utt_b = ids = [], [], []  # type: tuple[list[str], list[str], list[str]]
     numbers, labels = [], []
     for line, cells in read_tsv(table, header):
@@ -147,8 +151,28 @@ def _read(table: Path, header: Sequence[str], scps: Sequence[Path]) -> tuple[Pea
         labels.append([DROPPED if cell == "-" else int(cell) for cell in cells[len(_FOUND) :]])
     values = np.array(numbers).reshape(-1, 7)
     peaks = Peaks(image, utt_a, utt_b, values[:, :3], values[:, 3:6], values[:, 6].astype(np.float32))
-    if len(peaks):
-        readers = [ArchiveReader(scp) for scp in scps]
-        keys = [key for key, _ in _pair_runs(peaks)]
-        peaks.vectors_a, peaks.vectors_b = (np.concatenate([reader[key] for key in keys]) for reader in readers)
     return peaks, np.array(labels, np.int64).reshape(len(peaks), len(header) - len(_FOUND))
+
+
+def _fill_vectors(peaks: Peaks, scps: Sequence[Sequence[Path]], scratch: Path) -> None:
+    """Read the vectors of both sides.
+
+    Args:
+        peaks: gets them; of a million peaks they would not fit in memory, so they are maps of unnamed files.
+        scps: archives of each side, which together hold every pair of captions.
+        scratch: folder for these files.
+    """
+    if not len(peaks):
+        return
+    runs = list(_pair_runs(peaks))
+    sides = []
+    for paths in scps:
+        readers = [ArchiveReader(path) for path in paths]
+        home = {key: reader for reader in readers for key in reader}
+        shape = (len(peaks), home[runs[0][0]][runs[0][0]].shape[1])
+        with tempfile.TemporaryFile(dir=scratch) as file:
+            vectors = np.memmap(file, np.float32, mode="w+", shape=shape)
+        for key, rows in runs:
+            vectors[rows[0] : rows[-1] + 1] = home[key][key]
+        sides.append(vectors)
+    peaks.vectors_a, peaks.vectors_b = sides

@@ -35,8 +35,19 @@ def unit_rows(vectors: Array) -> Array:
     return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
 
 
-def kmeans(vectors: Array, k: int, seed: int, restarts: int = 1, spherical: bool = False) -> KMeans:
+def kmeans(
+    vectors: Array,
+    k: int,
+    seed: int,
+    restarts: int = 1,
+    spherical: bool = False,
+    order: Array | None = None,
+    per_centroid: int | None = None,
+) -> KMeans:
     """Lloyd's algorithm from k-means++ starts; the best of ``restarts`` by the objective.
+
+    Vectors may be a memory map: they are looked at in chunks, or, with ``per_centroid``, once, after centroids have been
+    found on a sample that is held in memory.
 
     Args:
         vectors: (N, D) float32. For ``spherical`` they are of unit length.
@@ -44,16 +55,31 @@ def kmeans(vectors: Array, k: int, seed: int, restarts: int = 1, spherical: bool
         seed: of the starts. The result depends on the order of the vectors.
         restarts: independent starts.
         spherical: cosine instead of Euclidean distance (Dhillon & Modha 2001): centroids are of unit length.
+        order: (N,) in which order the vectors are taken; by default as they are.
+        per_centroid: most vectors a centroid that centroids are found on, drawn at random; by default all vectors.
+
+    Returns:
+        Labels stand in the order of ``vectors``, whatever ``order`` is.
 
     Raises:
         ValueError: no vectors, or ``k`` below 1.
     """
     if not len(vectors) or k < 1:
         raise ValueError(f"k-means of {len(vectors)} vectors into {k} clusters")
-    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
     random = np.random.default_rng(seed)
-    runs = [_lloyd(vectors, _plus_plus(vectors, min(k, len(vectors)), random), spherical) for _ in range(restarts)]
-    return min(runs, key=lambda run: run.objective)
+    order = np.arange(len(vectors)) if order is None else order
+    rows = order
+    if per_centroid is not None and len(rows) > per_centroid * k:
+        rows = order[np.sort(random.choice(len(order), per_centroid * k, replace=False))]
+    sample = np.ascontiguousarray(vectors[rows], dtype=np.float32)
+    runs = [_lloyd(sample, _plus_plus(sample, min(k, len(sample)), random), spherical) for _ in range(restarts)]
+    best = min(runs, key=lambda run: run.objective)
+    labels = np.empty(len(vectors), np.int64)
+    if len(rows) == len(vectors):
+        labels[order] = best.labels
+        return best._replace(labels=labels)
+    labels, distances = assign(vectors, best.centroids, spherical)
+    return KMeans(best.centroids, labels, float(distances.mean(dtype=np.float64)))
 
 
 def assign(vectors: Array, centroids: Array, spherical: bool = False) -> tuple[Array, Array]:
@@ -67,7 +93,8 @@ def assign(vectors: Array, centroids: Array, spherical: bool = False) -> tuple[A
     distances = np.empty(len(vectors), dtype=np.float32)
     for start in range(0, len(vectors), _CHUNK):
         chunk = slice(start, start + _CHUNK)
-        scores = vectors[chunk] @ centroids.T
+        part = np.asarray(vectors[chunk], dtype=np.float32)
+        scores = part @ centroids.T
         if offset is not None:
             scores -= offset
         best = scores.argmax(1)
@@ -76,7 +103,7 @@ def assign(vectors: Array, centroids: Array, spherical: bool = False) -> tuple[A
         if offset is None:
             distances[chunk] = 1 - top
         else:
-            squares = np.einsum("nd,nd->n", vectors[chunk], vectors[chunk])
+            squares = np.einsum("nd,nd->n", part, part)
             distances[chunk] = np.maximum(squares - 2 * top, 0)
     return labels, distances
 
