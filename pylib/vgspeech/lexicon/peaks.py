@@ -183,7 +183,7 @@ def _similarities(
         For each image, captions one after the other: (Ta, Tb) cosines; (Ta,) and (Tb,) responses: the mean over the
         captions of other images of the maximum over their frames.
     """
-    joined_a, joined_b = [np.concatenate(x) for x in captions_a], [np.concatenate(x) for x in captions_b]
+    joined_a, joined_b = [_joined(x) for x in captions_a], [_joined(x) for x in captions_b]
     if not subtract or len(joined_a) == 1:
         similarities = [a @ b.T for a, b in zip(joined_a, joined_b, strict=True)]
         return (
@@ -198,6 +198,11 @@ def _similarities(
     best_in_b = np.maximum.reduceat(product, _caption_starts(captions_b), axis=1)
     best_in_a = np.maximum.reduceat(product, _caption_starts(captions_a), axis=0).T
     return similarities, _responses(best_in_b, images_a, captions_b), _responses(best_in_a, images_b, captions_a)
+
+
+def _joined(captions: Sequence[Array]) -> Array:
+    """All frames of an image's captions, one after the other; not copied where there is one caption."""
+    return captions[0] if len(captions) == 1 else np.concatenate(captions)
 
 
 def _responses(best: Array, images: Sequence[slice], others: Sequence[Sequence[Array]]) -> list[Array]:
