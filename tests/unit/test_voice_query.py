@@ -30,7 +30,8 @@ def test_a_word_is_found_where_it_is_said() -> None:
     assert hits.scores.argmax(1).tolist() == list(range(5))
     for i in range(5):
         edges = np.array([10 + i - 0.5, 13 + i + 0.5]) * CLOCK.shift_s + CLOCK.offset_s
-        np.testing.assert_allclose(hits.times[i, i, 1:], edges, atol=1.25 * CLOCK.shift_s)  # frames are blurred by their neighbours
+        # a frame is blurred by its neighbours
+        np.testing.assert_allclose(hits.times[i, i, 1:], edges, atol=1.25 * CLOCK.shift_s)
         assert edges[0] <= hits.times[i, i, 0] <= edges[1]
 
 
