@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgspeech.config import ExperimentConfig, FrontEndConfig, load_config
@@ -57,7 +58,7 @@ class GroundingModel(nn.Module):
         Returns:
             Values (B, T', D), zero beyond the returned lengths: ceil(length / stride) frames.
         """
-        frames: Frames = self.audio_encoder(lang)(feats, lengths)
+        frames: Frames = self.audio_encoder(lang)(*self._as_released(feats, lengths))
         return frames
 
     def encode_images(self, images: Tensor) -> Tensor:
@@ -67,7 +68,17 @@ class GroundingModel(nn.Module):
 
     def audio_layers(self, lang: str, feats: Tensor, lengths: Tensor) -> dict[str, Frames]:
         """Intermediate outputs of an audio encoder by name, and its codes where quantised."""
-        return self.audio_encoder(lang).layers(feats, lengths)
+        return self.audio_encoder(lang).layers(*self._as_released(feats, lengths))
+
+    def _as_released(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """With ``compat``, every caption is cut or padded with zeros to ``training.max_frames``, as the released loader does:
+        its networks read padding, so that their output depends on how much of it there is."""
+        if not self.config.compat:
+            return feats, lengths
+        width = self.config.training.max_frames
+        inside = torch.arange(feats.shape[1], device=feats.device) < lengths.to(feats.device)[:, None]
+        feats = torch.where(inside[..., None], feats, 0.0)
+        return F.pad(feats, (0, 0, 0, width - feats.shape[1])), lengths.clamp_max(width)
 
     def audio_encoder(self, lang: str) -> AudioEncoder:
         """The encoder of a language.

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from vgspeech.errors import DataError
 
+Layout = Literal["davenet", "resdavenet", "resnet", "vgg16"]
+
 _CODEBOOK_NAMES = {"_embedding.weight": "codebook", "_ema_cluster_size": "mass", "_ema_w": "sums"}
 # Ours alone, or mere counters: may be absent from a released file.
 _OPTIONAL = ("num_batches_tracked", ".usage")
 
 
-def load_released_state(
-    module: nn.Module, state: Mapping[str, Tensor], kind: Literal["davenet", "resdavenet", "resnet", "vgg16"]
-) -> list[str]:
+def load_released_state(module: nn.Module, state: Mapping[str, Tensor], kind: Layout) -> list[str]:
     """Fill a module from a released state dict.
 
     Args:
