@@ -9,7 +9,7 @@ compete with each other, and an image's rank among captions is that of its best 
 
 **Memory.** Scores are computed in blocks, first only the blocks that hold right pairs, then all to count competitors; the
 full matrix never exists. Pooled dot products are summed in float64 and rounded to float32, which makes a score, and with
-it the ranks, independent of the block it was computed in.
+it the ranks, independent of the block it was computed in; so are MISA scores wherever a rank hangs on them (`screening`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from torch import Tensor
 
 from vgspeech.config import SimilarityConfig
 from vgspeech.errors import DataError
+from vgspeech.screening import Screen
 from vgspeech.similarity import score_matrix
 from vgspeech.stats.intervals import percentile_interval, resampled_ratios
 from vgspeech.stats.ranks import RECALL_AT, RankSummary, chance_summary, summarise_ranks
@@ -83,12 +84,13 @@ class RetrievalTable:
 
 
 def stream_ranks(
-    scores: BlockScores, row_labels: Tensor, column_labels: Tensor, block: int = POOLED_BLOCK
+    scores: BlockScores | Screen, row_labels: Tensor, column_labels: Tensor, block: int = POOLED_BLOCK
 ) -> tuple[Tensor, Tensor]:
     """Ranks of rows among columns and of columns among rows, by the rule at the top of this file.
 
     Args:
-        scores: gives any block of the score matrix; it must return the same values when called twice.
+        scores: gives any block of the score matrix, the same values when called twice; or a :class:`Screen`, which computes
+            only as precisely as the ranks need.
         row_labels, column_labels: (R,) and (C,) integers; equal labels belong together.
         block: rows and columns of a block; memory is O(block^2), the result does not depend on it.
 
@@ -104,11 +106,17 @@ def stream_ranks(
     beaten_column = torch.zeros(column_labels.shape, dtype=torch.long)
     for rows, columns, same in _blocks(row_labels, column_labels, block):
         if same.any():
-            right = scores(rows, columns).masked_fill(~same, -torch.inf)
+            right = torch.full(same.shape, -torch.inf)
+            right[same] = (
+                scores.chosen(rows, columns, same) if isinstance(scores, Screen) else scores(rows, columns)[same]
+            )
             best_of_row[rows] = torch.maximum(best_of_row[rows], right.amax(1))
             best_of_column[columns] = torch.maximum(best_of_column[columns], right.amax(0))
     for rows, columns, same in _blocks(row_labels, column_labels, block):
-        values = scores(rows, columns)
+        if isinstance(scores, Screen):
+            values = scores.compare(rows, columns, same, (best_of_row[rows], best_of_column[columns]))
+        else:
+            values = scores(rows, columns)
         if not torch.isfinite(values).all():
             raise DataError("a similarity score is not finite (the embeddings hold NaN or infinity)", where="retrieval")
         beaten_row[rows] += ((values >= best_of_row[rows, None]) & ~same).sum(1)
@@ -161,7 +169,8 @@ def evaluate(
     pairs = [(language, IMAGE) for language in captions] + [p for p in permutations(captions, 2) if p[0] < p[1]]
     for a, b in pairs:
         if b == IMAGE and not pooled:
-            scores, size = _part_scores(captions[a], images, similarity), FRAME_BLOCK
+            scores: BlockScores | Screen = _part_scores(captions[a], images, similarity)
+            size = FRAME_BLOCK
         else:
             scores, size = _pooled_scores(vectors[a], vectors[b]), POOLED_BLOCK
         of_a, of_b = stream_ranks(scores, labels[a], labels[b], block or size)
@@ -181,10 +190,12 @@ def _pooled_scores(rows: Tensor, columns: Tensor) -> BlockScores:
     return lambda r, c: (rows[r] @ columns[c].T).float()
 
 
-def _part_scores(captions: Embedded, images: Embedded, similarity: SimilarityConfig) -> BlockScores:
+def _part_scores(captions: Embedded, images: Embedded, similarity: SimilarityConfig) -> BlockScores | Screen:
     if captions.parts is None or images.parts is None:
         raise ValueError(f"{similarity.type} needs unpooled embeddings")
     frames_of, grids_of = captions.parts, images.parts
+    if similarity.type == "MISA":
+        return Screen(frames_of, grids_of, similarity.normalise)
 
     def scores(rows: Tensor, columns: Tensor) -> Tensor:
         frames, lengths = frames_of(rows)

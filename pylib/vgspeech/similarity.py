@@ -23,6 +23,8 @@ from vgspeech.models.masked import Frames
 BLOCK_ELEMENTS = 1 << 24
 """Dot products held at once (64 MiB of float32) by MISA and SIMA."""
 
+_FRAMES_AT_ONCE = 1024
+
 
 def pool_frames(frames: Tensor, lengths: Tensor) -> Tensor:
     """Mean over the valid frames: (A, T, D) and (A,) to (A, D) float32."""
@@ -105,12 +107,33 @@ def _misa(cells: Tensor, frames: Tensor, lengths: Tensor, block: int) -> Tensor:
     rows = valid.flatten().nonzero().squeeze(1)
     owner = (rows // frames.shape[1]).to(frames.device)
     listed = frames.reshape(-1, dim).index_select(0, rows.to(frames.device))
-    flat = cells.reshape(-1, dim).t()
-    step = max(1, block // (images * per_image))
-    # max(-1)[0], not amax: amax divides its gradient among ties, which takes twice the time.
-    best = [(part @ flat).view(len(part), images, per_image).max(-1)[0] for part in listed.split(step)]
-    sums = frames.new_zeros(len(lengths), images).index_add(0, owner, torch.cat(best))
+    if torch.is_grad_enabled() and (cells.requires_grad or frames.requires_grad):
+        flat = cells.reshape(-1, dim).t()
+        step = max(1, block // (images * per_image))
+        # max(-1)[0], not amax: amax divides its gradient among ties, which takes twice the time.
+        best = torch.cat([(part @ flat).view(len(part), images, per_image).max(-1)[0] for part in listed.split(step)])
+    else:
+        best = best_cells(cells, listed, block)
+    sums = frames.new_zeros(len(lengths), images).index_add(0, owner, best)
     return (sums / lengths.to(frames.device)[:, None]).t()
+
+
+def best_cells(cells: Tensor, frames: Tensor, block: int) -> Tensor:
+    """Dot product of each frame (N, D) with its best cell of each image (I, C, D): (N, I), of their type; no gradient.
+
+    The maximum is taken over the middle of (images, cells, frames), which runs along the frames in memory: over a last
+    dimension of a few cells it takes several times as long.
+    """
+    images, per_image, dim = cells.shape
+    best = frames.new_empty(images, len(frames))
+    width = max(1, min(_FRAMES_AT_ONCE, block // per_image))
+    height = max(1, block // (width * per_image))
+    for first in range(0, len(frames), width):
+        part = frames[first : first + width].t()
+        for top in range(0, images, height):
+            dots = cells[top : top + height].reshape(-1, dim) @ part
+            torch.amax(dots.view(-1, per_image, dots.shape[1]), 1, out=best[top : top + height, first : first + width])
+    return best.t()
 
 
 def _sima(cells: Tensor, frames: Tensor, lengths: Tensor, block: int) -> Tensor:
