@@ -34,7 +34,7 @@ from vgspeech.stats.ranks import RECALL_AT, RankSummary, chance_summary, summari
 TIE_RULE = "pessimistic: rank = 1 + number of wrong targets that score at least as high as the best right one"
 IMAGE = "image"
 POOLED_BLOCK = 2048
-FRAME_BLOCK = 128
+FRAME_BLOCK = 256
 """Items a side of a block; frame by frame scores need more memory a pair and gain from skipping blocks at first."""
 
 BlockScores = Callable[[Tensor, Tensor], Tensor]

@@ -23,7 +23,9 @@ from vgspeech.models.masked import Frames
 BLOCK_ELEMENTS = 1 << 24
 """Dot products held at once (64 MiB of float32) by MISA and SIMA."""
 
-_FRAMES_AT_ONCE = 1024
+_BEST_BLOCK = {torch.float32: (512, 1 << 19), torch.bfloat16: (1024, 1 << 23)}
+"""Frames, and dot products, of the blocks in which maxima are found fastest: float32 ones stay in a processor's cache,
+bfloat16 ones are multiplied so much faster that starting a block counts for more (measured on one core with AMX)."""
 
 
 def pool_frames(frames: Tensor, lengths: Tensor) -> Tensor:
@@ -126,7 +128,9 @@ def best_cells(cells: Tensor, frames: Tensor, block: int) -> Tensor:
     """
     images, per_image, dim = cells.shape
     best = frames.new_empty(images, len(frames))
-    width = max(1, min(_FRAMES_AT_ONCE, block // per_image))
+    frames_at_once, products = _BEST_BLOCK.get(frames.dtype, _BEST_BLOCK[torch.float32])
+    block = min(block, products)
+    width = max(1, min(frames_at_once, block // per_image))
     height = max(1, block // (width * per_image))
     for first in range(0, len(frames), width):
         part = frames[first : first + width].t()
