@@ -28,7 +28,8 @@ if [ -v "option_given[model]" ]; then
   for option in set train_config; do
     [ ! -v "option_given[$option]" ] || usage_error "--${option//_/-}: --model is used as it is, nothing is trained"
   done
-elif [ "$dry_run" = false ] && { ((${#set[@]} > 0)) || [ -v "option_given[train_config]" ]; }; then
+elif [ "$dry_run" = false ] &&
+  { [ ! -f "$model_dir/best.pt" ] || ((${#set[@]} > 0)) || [ -v "option_given[train_config]" ]; }; then
   python -m vgspeech.bin.check_config "${set[@]/#/--set=}" "$train_config" >/dev/null || exit
 fi
 

@@ -11,7 +11,7 @@
 #     # end options
 #     path_options="places_audio"
 #     declare -A corpus_of=([places_audio]=places)                       # giving this option selects that corpus
-#     declare -A default_config=([mini]=conf/mini.yaml [places]=conf/places.yaml)
+#     declare -A default_config=([mini]=conf/mini.yaml [places]=conf/resdavenet.yaml)
 #     . "$root/utils/recipe.sh"
 #
 #     if stage 1 features "log-mel features" --stamp "$data/.stages" \

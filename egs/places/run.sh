@@ -23,7 +23,7 @@ discovery_split=train # split in which units and lexicon are looked for
 langs=en
 path_options="places_audio images mini_config front_end_config"
 declare -A corpus_of=([places_audio]=places [images]=places)
-declare -A default_config=([mini]=conf/mini.yaml [places]=conf/places.yaml)
+declare -A default_config=([mini]=conf/mini.yaml [places]=conf/resdavenet.yaml)
 stage_script=$root/steps/stages.sh
 . "$root/utils/recipe.sh"
 # shellcheck source=steps/stages.sh

@@ -212,7 +212,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class ExperimentConfig:
-    """Everything that defines a model and its training (``conf/mini.yaml``, ``conf/places.yaml``, ...)."""
+    """Everything that defines a model and its training (``conf/mini.yaml``, ``conf/resdavenet.yaml``, ...)."""
 
     languages: tuple[str, ...] = ("en",)
     """BCP-47 or ISO 639-3 tags; the order is that of all tables."""

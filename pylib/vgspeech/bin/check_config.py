@@ -8,6 +8,7 @@ from pathlib import Path
 from vgspeech.config import ExperimentConfig, load_config
 from vgspeech.corpora.mini.config import MiniCorpusConfig
 from vgspeech.errors import run_main
+from vgspeech.model_check import check_model_config
 from vgspeech.training.check import check_training_config
 
 VERSION = 1
@@ -23,8 +24,11 @@ def main() -> None:
     if args.mini_corpus:
         load_config(MiniCorpusConfig, args.config, args.mini_set, option="--mini-set")
     else:
-        check_training_config(load_config(ExperimentConfig, args.config, args.set))
-    print(f"{args.config}: every entry is known and of the right kind, {len(args.set + args.mini_set)} of them changed")
+        config = load_config(ExperimentConfig, args.config, args.set)
+        check_model_config(config)
+        check_training_config(config)
+    changed = len(args.set + args.mini_set)
+    print(f"{args.config}: every entry is known, of the right kind and possible, {changed} of them changed")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vgspeech.config import ExperimentConfig, FrontEndConfig, load_config
 from vgspeech.errors import DataError
 from vgspeech.files import atomic_write
-from vgspeech.models.check import check_model_config
+from vgspeech.model_check import check_model_config
 from vgspeech.models.davenet import Davenet
 from vgspeech.models.encoder import AudioEncoder
 from vgspeech.models.image import build_image_encoder

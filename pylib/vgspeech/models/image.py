@@ -14,7 +14,9 @@ from torchvision.models.resnet import BasicBlock
 
 from vgspeech.config import ImageEncoderConfig
 from vgspeech.errors import ConfigError
+from vgspeech.model_check import weights_remedy
 from vgspeech.models.masked import MaskedBatchNorm
+from vgspeech.models.weights import read_tensors
 
 
 class ImageEncoder(nn.Module):
@@ -101,13 +103,12 @@ def build_image_encoder(config: ImageEncoderConfig, embedding_dim: int) -> Image
 
 def _load_backbone(backbone: nn.Module, config: ImageEncoderConfig) -> None:
     """Fill a backbone from a state dict in torchvision's layout (the classifier is left out)."""
-    remedy = f"give a file of {config.type} weights as torchvision publishes them, or image.weights: none to start from scratch"
-    if not Path(config.weights).is_file():
-        raise ConfigError(f"image.weights: no such file: {config.weights}", hint=remedy)
-    state = torch.load(config.weights, map_location="cpu", weights_only=True)
+    state = read_tensors(Path(config.weights), "image.weights", weights_remedy(config))
     prefix = "features." if config.type == "vgg16" else ""
     wanted = {key: state[prefix + key] for key in backbone.state_dict() if prefix + key in state}
     absent = [key for key in backbone.state_dict() if key not in wanted and not key.endswith("num_batches_tracked")]
     if absent:
-        raise ConfigError(f"image.weights: {config.weights} lacks {absent[0]} of {config.type}", hint=remedy)
+        raise ConfigError(
+            f"image.weights: {config.weights} lacks {absent[0]} of {config.type}", hint=weights_remedy(config)
+        )
     backbone.load_state_dict(wanted, strict=False)

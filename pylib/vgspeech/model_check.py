@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from vgspeech.config import ExperimentConfig
+from vgspeech.config import ExperimentConfig, ImageEncoderConfig
 from vgspeech.errors import ConfigError
 
 _TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z")
@@ -21,6 +22,13 @@ def check_model_config(config: ExperimentConfig) -> None:
     _positive("image.image_size", config.image.image_size)
     if config.loss.scale <= 0:
         raise ConfigError(f"loss.scale is {config.loss.scale}", hint="give a factor above 0, for example 14")
+    if config.image.weights != "none" and not Path(config.image.weights).is_file():
+        raise ConfigError(f"image.weights: no such file: {config.image.weights}", hint=weights_remedy(config.image))
+    if config.image.resize < config.image.image_size:
+        raise ConfigError(
+            f"image.resize is {config.image.resize}, smaller than image.image_size {config.image.image_size}",
+            hint="the shorter side is resized to image.resize before a square of image_size is cut out: make it as large",
+        )
     if config.image.type == "small":
         _positive("image.stem_width", config.image.stem_width)
         _positive("image.widths", *config.image.widths)
@@ -34,6 +42,11 @@ def check_model_config(config: ExperimentConfig) -> None:
             )
         return
     _check_resdavenet(config)
+
+
+def weights_remedy(config: ImageEncoderConfig) -> str:
+    """What to do when ``image.weights`` does not serve."""
+    return f"give a file of {config.type} weights as torchvision publishes them, or image.weights: none to start from scratch"
 
 
 def _check_languages(languages: tuple[str, ...]) -> None:
