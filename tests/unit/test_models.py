@@ -397,3 +397,28 @@ def test_impossible_settings_are_refused_with_key_and_remedy(setting: str, named
         build_model(config)
     assert named in caught.value.what
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["small", "resnet18", "vgg16"])
+def test_activations_computed_again_change_no_number(kind: str) -> None:
+    torch.manual_seed(5)
+    audio = replace(VQ.audio, jitter=0.1, blocks=(2, 1))
+    config = replace(VQ, audio=audio, image=ImageEncoderConfig(type=kind, stem_width=8, widths=(8, 16)))  # type: ignore[arg-type]
+    model, results = build_model(config).train(), []
+    images, feats, lengths = torch.randn(2, 3, 32, 32), torch.randn(3, 50, 40), torch.tensor([50, 31, 8])
+    for again in (False, True):
+        copied = build_model(replace(config, training=replace(config.training, recompute=again))).train()
+        copied.load_state_dict(model.state_dict())
+        torch.manual_seed(6)
+        kept: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, kept=kept: (kept.append(t.numel()), t)[1], lambda t: t):
+            loss = copied.encode_images(images).square().mean() + copied.encode_audio("en", feats, lengths).values.sum()
+            loss = loss + copied.take_commitment_loss()
+        loss.backward()
+        copied.update_codebooks()
+        results.append(([p.grad for p in copied.parameters()], copied.state_dict(), sum(kept)))
+    (first, before, much), (second, after, little) = results
+    for a, b in zip(first, second, strict=True):
+        assert a is b is None or torch.equal(a, b)
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert little < 0.7 * much

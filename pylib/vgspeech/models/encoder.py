@@ -25,6 +25,8 @@ class AudioEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.compat = compat
+        self.recompute = False
+        """Save memory in training: see `vgspeech.models.recompute`."""
         self.commitment_loss: Tensor | None = None
         """Summed over the quantisers, of the last training batch; the training step takes it from here."""
 

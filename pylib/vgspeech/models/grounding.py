@@ -44,6 +44,9 @@ class GroundingModel(nn.Module):
             {lang: encoder(config.audio, bins, config.embedding_dim, config.compat) for lang in config.languages}
         )
         self.image = build_image_encoder(config.image, config.embedding_dim)
+        for module in self.modules():
+            if hasattr(module, "recompute"):
+                setattr(module, "recompute", config.training.recompute)  # noqa: B010  # a Module's attributes have no type
         learned = config.loss.type != "triplet" and config.loss.learn_scale
         self.log_scale = nn.Parameter(torch.tensor(math.log(config.loss.scale)), requires_grad=learned)
 

@@ -16,6 +16,7 @@ from vgspeech.config import ImageEncoderConfig
 from vgspeech.errors import ConfigError
 from vgspeech.model_check import weights_remedy
 from vgspeech.models.masked import MaskedBatchNorm
+from vgspeech.models.recompute import run_block
 from vgspeech.models.weights import read_tensors
 
 
@@ -37,6 +38,8 @@ class ImageEncoder(nn.Module):
 class _ResNet(nn.Module):
     """torchvision's ResNet up to its last stage, with our batch normalisation; parameter names are torchvision's."""
 
+    recompute = False
+
     def __init__(self, name: str) -> None:
         super().__init__()
         build = getattr(torchvision.models, name)
@@ -48,8 +51,25 @@ class _ResNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         x = images
         for part in self.children():
-            x = part(x)
+            for block in part if isinstance(part, nn.Sequential) else [part]:
+                x = run_block(block, x, again=self.recompute and block is not part)
         return x
+
+
+class _Vgg16(nn.Sequential):
+    """The feature layers of torchvision's VGG16 without the last pooling, which DAVEnet leaves out."""
+
+    recompute = False
+
+    def __init__(self) -> None:
+        super().__init__(*torchvision.models.vgg16(weights=None).features[:-1])
+
+    def forward(self, input: Tensor) -> Tensor:
+        ends = [number for number, layer in enumerate(self) if isinstance(layer, nn.MaxPool2d)]
+        layers, again = list(self), self.recompute and self.training
+        for start, end in zip([0, *ends], [*ends, len(layers)], strict=True):
+            input = run_block(nn.Sequential(*layers[start:end]), input, again=again)
+        return input
 
 
 class _SmallNet(nn.Module):
@@ -59,6 +79,8 @@ class _SmallNet(nn.Module):
     half a cell over the stages. The last stage looks half a (larger) step down and to the right instead, so that a cell's
     receptive field is centred on the cell to half a pixel.
     """
+
+    recompute = False
 
     def __init__(self, stem: int, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -79,8 +101,10 @@ class _SmallNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
-        output: Tensor = self.blocks(self.bn1(self.conv1(images), relu=True))
-        return output
+        x = self.bn1(self.conv1(images), relu=True)
+        for block in self.blocks:
+            x = run_block(block, x, again=self.recompute)
+        return x
 
 
 def build_image_encoder(config: ImageEncoderConfig, embedding_dim: int) -> ImageEncoder:
@@ -90,8 +114,7 @@ def build_image_encoder(config: ImageEncoderConfig, embedding_dim: int) -> Image
         ConfigError: the weights file is missing or is not of this backbone.
     """
     if config.type == "vgg16":
-        # The last of the 31 feature layers is the max pooling that DAVEnet leaves out.
-        backbone: nn.Module = torchvision.models.vgg16(weights=None).features[:-1]
+        backbone: nn.Module = _Vgg16()
         embedder = nn.Conv2d(512, embedding_dim, 3, padding=1)
     else:
         net = _SmallNet(config.stem_width, config.widths) if config.type == "small" else _ResNet(config.type)

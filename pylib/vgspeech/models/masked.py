@@ -24,6 +24,8 @@ from vgspeech.errors import DataError
 
 PACKED_ROWS = 16
 WIDTH_STEP = 64  # feature frames
+keep_running_statistics = False
+"""True while activations are computed a second time (`vgspeech.models.recompute`)."""
 
 
 class Frames(NamedTuple):
@@ -180,7 +182,8 @@ class MaskedBatchNorm(nn.BatchNorm2d):
         if input.shape[0] == 0 and not is_distributed():
             return input
         assert self.num_batches_tracked is not None
-        self.num_batches_tracked.add_(1)
+        if not keep_running_statistics:
+            self.num_batches_tracked.add_(1)
         rows = None if mask is None or mask.full else mask.rows
         running = (self.running_mean, self.running_var)
         arguments = (input, self.weight, self.bias, *running, rows, self.momentum, self.eps, relu)
@@ -217,7 +220,7 @@ class _BatchNormFunction(torch.autograd.Function):
             spread = var
         else:
             # One value has no unbiased variance: leave the running statistics alone instead of making them NaN.
-            running = (running_mean, running_var) if count > 1 else (None, None)
+            running = (running_mean, running_var) if count > 1 and not keep_running_statistics else (None, None)
             y, mean, spread = torch.ops.aten.native_batch_norm(values, weight, bias, *running, True, momentum, eps)
         if relu:
             y = y.relu_()
@@ -261,7 +264,7 @@ def _shared_statistics(values: Tensor, count: int) -> tuple[Tensor, Tensor, int]
 def _update_running(
     running_mean: Tensor, running_var: Tensor, mean: Tensor, var: Tensor, count: int, momentum: float
 ) -> None:
-    if count > 1:
+    if count > 1 and not keep_running_statistics:
         running_mean.lerp_(mean.to(running_mean.dtype), momentum)
         running_var.lerp_((var * (count / (count - 1))).to(running_var.dtype), momentum)
 

@@ -16,6 +16,7 @@ from vgspeech.config import AudioEncoderConfig
 from vgspeech.models.encoder import AudioEncoder, as_frames
 from vgspeech.models.masked import FrameMask, MaskedBatchNorm, apply_mask
 from vgspeech.models.quantizer import VectorQuantizer, jitter
+from vgspeech.models.recompute import run_block
 
 
 class ResidualBlock(nn.Module):
@@ -103,7 +104,7 @@ class ResDavenet(AudioEncoder):
             if number:
                 mask, shift = mask.strided(2), shift * 2
                 for block in getattr(self, f"layer{number}"):
-                    x = block(x, self._masking(mask))
+                    x = run_block(block, x, self._masking(mask), again=self.recompute)
             if number + 1 in self.config.quantizers:
                 output = self.quantizers[number + 1](x, mask, self.compat)
                 x = output.values
