@@ -141,8 +141,8 @@ stage_train() {
     dev_split=$(cd "$data/images" && printf '%s\n' dev* | head -n 1)
     [ -d "$data/images/$dev_split" ] || dev_split=none
     for override in "${set[@]}"; do overrides+=(--set "$override"); done
-    "$recipe"/steps/train.sh --ngpu "$ngpu" --cmd "$cuda_cmd" --seed "$seed" "${overrides[@]}" --dev-split "$dev_split" \
-      "$train_config" "$data" "$model_dir"
+    "$recipe"/steps/train.sh --ngpu "$ngpu" --num-nodes "$num_nodes" --cmd "$cuda_cmd" --seed "$seed" \
+      "${overrides[@]}" --dev-split "$dev_split" "$train_config" "$data" "$model_dir"
     stage_done
   fi
 }

@@ -10,7 +10,9 @@ set -euo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # begin options
-ngpu=0                  # GPUs: 0 trains on the processor, N > 1 starts N processes
+ngpu=0                  # GPUs on all machines together, one process each; 0 trains on the processor
+num_nodes=1             # machines; more than one needs slurm.pl
+num_processes=          # processes on all machines together when ngpu is 0 (default: one a machine)
 num_threads=            # processor threads of each process (default: as at the first start, else all)
 cmd=run.pl  # job runner
 init_from=              # model directory or weights file to start from; what it lacks starts afresh
@@ -55,19 +57,29 @@ arguments=(--config "$config" --data "$data" --out "$model" --ngpu "$ngpu" --tra
 [ -z "$num_threads" ] || arguments+=(--num-threads "$num_threads")
 for override in "${set[@]}"; do arguments+=(--set "$override"); done
 
+# The runner's options count for one machine.
+((ngpu == 0)) || num_processes=$ngpu
+num_processes=${num_processes:-$num_nodes}
+((num_processes % num_nodes == 0)) ||
+  usage_error "$num_processes processes cannot be shared out evenly to --num-nodes $num_nodes"
+per_node=$((num_processes / num_nodes))
 resources=()
-[ "$ngpu" -eq 0 ] || resources+=(--gpu "$ngpu")
-resources+=(--num-threads "${num_threads:-$(getconf _NPROCESSORS_ONLN)}")
-launcher=(python)
-if [ "$ngpu" -gt 1 ]; then
-  launcher=(python -m torch.distributed.run --standalone --nproc-per-node "$ngpu")
+((ngpu == 0)) || resources+=(--gpu "$per_node")
+((num_nodes == 1)) || resources+=(--num-nodes "$num_nodes")
+if [ -n "$num_threads" ]; then
+  resources+=(--num-threads $((num_threads * per_node)))
+elif [[ $cmd != *--num-threads* ]]; then
+  resources+=(--num-threads "$(getconf _NPROCESSORS_ONLN)")
 fi
+launcher=(python)
+((num_processes == 1)) ||
+  launcher+=("$root/utils/launch_training.py" --processes "$num_processes" --nodes "$num_nodes" --)
 mkdir -p "$model/log"
 rm -f "$model/checkpoints/interrupted" # of an earlier run, which may have been stopped by a signal
 status=0
 $cmd "${resources[@]}" "$model/log/train.log" "${launcher[@]}" -m vgspeech.bin.train "${arguments[@]}" || status=$?
-if [ "$status" -eq 1 ] && [ -e "$model/checkpoints/interrupted" ]; then
-  status=85 # torchrun turns every failure of its processes into 1
+if ((status == 1)) && [ -e "$model/checkpoints/interrupted" ]; then
+  status=85 # a runner such as Kaldi's queue.pl turns every failure of its jobs into 1
 fi
 [ "$status" -eq 0 ] || exit "$status"
 if [ ! -s "$model/best.pt" ]; then

@@ -154,7 +154,6 @@ def start_bash(
     log: str | Path,
     environment: Mapping[str, str] | None = None,
     pass_fds: tuple[int, ...] = (),
-    preexec_fn: Callable[[], None] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a job's command by ``bash -o pipefail`` in a process group of its own, its output appended to the log."""
     text = PROLOGUE + command
@@ -170,7 +169,7 @@ def start_bash(
             pass_fds += (script.fileno(),)
         return subprocess.Popen(
             arguments, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=environment,
-            start_new_session=True, pass_fds=pass_fds, preexec_fn=preexec_fn,
+            start_new_session=True, pass_fds=pass_fds,
         )  # fmt: skip
 
 
@@ -207,13 +206,7 @@ def place(host: str, gpus: str, megabytes: float) -> str:
 
 def logged_status(log: str) -> int | None:
     """The exit status that the closing line of a log tells; None if there is none (never run, or killed)."""
-    try:
-        with open(log, "rb") as stream:
-            stream.seek(max(0, os.fstat(stream.fileno()).st_size - 4096))
-            tail = stream.read().decode(errors="replace")
-    except OSError:
-        return None
-    endings = ENDED.findall(tail)
+    endings = ENDED.findall(_tail(log).decode(errors="replace"))
     if not endings:
         return None
     code, number, status = endings[-1]
@@ -258,22 +251,51 @@ def conclude(call: Call, failed: dict[int, int], total: int, stopped_by: int = 0
     else:
         say(f"{len(failed)} / {total} failed, log is in {stars}")
     _show_end(log)
+    _explain_memory(call, failed)
+    return codes.pop() if len(codes) == 1 and codes <= PASSED_ON else 1
+
+
+REMEDY = "lower --nj or --max-jobs-run, or the batch size, or raise --mem"
+# What programs say when the machine's memory, or a GPU's, ran out and they were not simply killed.
+NO_MEMORY = re.compile(
+    rb"oom[-_ ]kill|OOM Killed|[Oo]ut of memory|OutOfMemoryError|MemoryError|[Cc](annot|an't) allocate memory|bad_alloc|"
+    rb"not enough memory|killed by signal: Killed"
+)
+NO_GPU_MEMORY = re.compile(rb"CUDA (error: )?out of memory|torch\.(cuda\.)?OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED")
+
+
+def _explain_memory(call: Call, failed: dict[int, int]) -> None:
+    """Name the jobs that died for want of memory, and what helps."""
     killed = sorted(job for job, code in failed.items() if code == 137)
     if killed:
-        names = f"job {killed[0]} was" if len(killed) == 1 else f"jobs {', '.join(map(str, killed))} were"
-        say(
-            f"{names} killed (status 137), most likely because memory ran out: "
-            "lower --nj or --max-jobs-run, or the batch size, or raise --mem"
-        )
-    return codes.pop() if len(codes) == 1 and codes <= PASSED_ON else 1
+        say(f"{_names(killed)} killed (status 137), most likely because memory ran out: {REMEDY}")
+    tails = {job: _tail(call.log_of(job)) for job in sorted(set(failed) - set(killed))}
+    short_of_gpu = [job for job, tail in tails.items() if NO_GPU_MEMORY.search(tail)]
+    short = [job for job, tail in tails.items() if NO_MEMORY.search(tail) and job not in short_of_gpu]
+    if short_of_gpu:
+        say(f"{_names(short_of_gpu)} short of GPU memory: lower the batch size, or use more GPUs or larger ones")
+    if short:
+        say(f"{_names(short)} short of memory: {REMEDY}")
+
+
+def _names(jobs: list[int]) -> str:
+    """The subject of a sentence about jobs, and its verb."""
+    return f"job {jobs[0]} was" if len(jobs) == 1 else f"jobs {', '.join(map(str, jobs))} were"
+
+
+def _tail(log: str, size: int = 4096) -> bytes:
+    """The last bytes of a log; empty if it cannot be read."""
+    try:
+        with open(log, "rb") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - size))
+            return stream.read()
+    except OSError:
+        return b""
 
 
 def _show_end(log: str) -> None:
     """Print the last lines of a failing log, and leave its name for the recipe's own message."""
-    try:
-        lines = Path(log).read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
+    lines = _tail(log, 65536).decode(errors="replace").splitlines()
     shown = [line for line in lines if line.strip() and line != "#" and not line.startswith("# ")][-8:]
     for line in shown:
         print(f"  | {line[:400]}", file=sys.stderr)

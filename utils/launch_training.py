@@ -27,6 +27,7 @@ from typing import NoReturn
 
 PASSED_ON = {2, 3, 4, 75, 85}
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+stop_signals: list[int] = []  # those that came
 
 
 def main() -> int:
@@ -94,7 +95,7 @@ def start_on_nodes(processes: int, nodes: int, arguments: list[str]) -> int:
         signal.signal(number, lambda _number, _frame: srun.send_signal(signal.SIGUSR1))
     unblock()
     status = srun.wait()
-    return status if status in PASSED_ON | {0} else 1
+    return status if status in PASSED_ON | {0} or status > 128 else 1
 
 
 def unblock() -> None:
@@ -126,7 +127,10 @@ def run_torchrun(processes: int, nodes: int, rendezvous: str, arguments: list[st
 
     words = [f"--nproc-per-node={processes}", "--max-restarts=0", "--signals-to-handle=SIGQUIT"]
     if nodes > 1:
+        # Slurm's names of nodes need not be what the machines call themselves.
+        first, here = int(os.environ["SLURM_NODEID"] == "0"), address(os.environ["SLURMD_NODENAME"])
         words += [f"--nnodes={nodes}", "--rdzv-backend=c10d", f"--rdzv-endpoint={rendezvous}"]
+        words += [f"--rdzv-conf=is_host={first}", f"--local-addr={here}"]
         words += [f"--rdzv-id={os.environ['SLURM_JOB_ID']}.{os.environ.get('SLURM_RESTART_COUNT', '0')}"]
     else:
         words += ["--standalone"]
@@ -135,27 +139,38 @@ def run_torchrun(processes: int, nodes: int, rendezvous: str, arguments: list[st
     try:
         run.main([*words, "--no-python", sys.executable, *arguments])
     except ChildFailedError as error:
-        codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
+        codes: dict[int, int] = {rank: failure.exitcode for rank, failure in error.failures.items()}
         shown = ", ".join(f"process {rank}: {code}" for rank, code in sorted(codes.items()))
         print(f"launch_training.py: ended with status {shown}", file=sys.stderr)
-        return common_status(set(codes.values()))
+        return common_status(set(codes.values()), asked=bool(stop_signals))
     return 0
 
 
-def common_status(codes: set[int]) -> int:
-    """One status for all processes. Negative ones were ended by a signal, by torchrun mostly because another had failed;
-    a status of 1 may be another's consequence too, a lost connection, except where 85 claims that all is well."""
-    telling = {code for code in codes if code > 0} & PASSED_ON
-    if telling == {85}:
-        return 1 if 1 in codes else 85
+def common_status(codes: set[int], *, asked: bool) -> int:
+    """One status for all processes.
+
+    Args:
+        codes: exit statuses; negative ones are signals. Where one process fails, torchrun ends the others, which then say 85
+            or die of SIGTERM, and lost connections make 1 of what was another's fault.
+        asked: whether this program asked the processes to stop. Then 85 is an answer, and SIGKILL that of torchrun's patience.
+    """
+    telling = codes & (PASSED_ON - {85})
     if len(telling) == 1:
         return telling.pop()
+    failed = {code for code in codes if code > 0} - {85}
+    if 85 in codes and not failed and (asked or -signal.SIGKILL not in codes):
+        return 85
+    if codes == {-signal.SIGTERM} and asked:  # before there was anything to save
+        return 128 + signal.SIGTERM
     return 137 if -signal.SIGKILL in codes else 1
 
 
-def pass_on(_number: int, _frame: FrameType | None) -> None:
-    """Send SIGTERM to the training processes (not to the helpers that load their data)."""
-    for pid in children():
+def pass_on(number: int, _frame: FrameType | None) -> None:
+    """Send SIGTERM to the training processes (not to the helpers that load their data); end here if there are none yet."""
+    stop_signals.append(number)
+    if not (started := children()):
+        sys.exit(128 + signal.SIGTERM)
+    for pid in started:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
 

@@ -58,6 +58,7 @@ stop_stage=      # last stage to run, a number or a name
 corpus=mini      # corpus to work on; mini is drawn and spoken on this machine
 nj=              # number of parallel jobs (default: processors, at most 8)
 ngpu=            # GPUs for training, 0 trains on the processor (default: 1 if there is one, else 0)
+num_nodes=1      # machines for training, of a Slurm cluster when more than one; --ngpu counts those of all
 train_config=    # model and training configuration (default: the corpus's own)
 set=()           # a.b=c, changes one entry of the configuration; may be repeated
 tag=             # name of an experiment, part of the model's folder
@@ -142,6 +143,7 @@ if [[ -z $ngpu ]]; then
   if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then ngpu=1; fi
 fi
 [[ $ngpu =~ ^(0|[1-9][0-9]*)$ ]] || usage_error "--ngpu must be a whole number, got \"$ngpu\""
+[[ $num_nodes =~ ^[1-9][0-9]*$ ]] || usage_error "--num-nodes must be a whole number of at least 1, got \"$num_nodes\""
 [[ $seed =~ ^(0|[1-9][0-9]*)$ ]] || usage_error "--seed must be a whole number, got \"$seed\""
 [[ $tag =~ ^[A-Za-z0-9._-]*$ ]] || usage_error "--tag may hold letters, digits and . _ - only, got \"$tag\""
 [[ $on_drift =~ ^(stop|rerun|ignore)$ ]] || usage_error "--on-drift must be stop, rerun or ignore, got \"$on_drift\""
@@ -303,6 +305,22 @@ for _recipe_name in "$train_cmd" "$cuda_cmd"; do
     usage_error "job runner (--cmd or cmd.sh): there is no command ${_recipe_name%% *}"
   fi
 done
+
+# A site's own runner, such as Kaldi's queue.pl, hands its jobs little more than PATH, and lets them source the path.sh of
+# the directory they run in: this writes one, unless there is one of the user's.
+_path_for_jobs() {
+  local program mark='# Written by vgspeech for the jobs of a site'"'"'s own job runner.'
+  for program in "${train_cmd%% *}" "${cuda_cmd%% *}"; do
+    program=$(command -v "$program") || continue
+    [[ ! $program -ef $root/utils/run.pl && ! $program -ef $root/utils/slurm.pl ]] || continue
+    if [[ ! -e path.sh || $(head -n 1 path.sh) == "$mark" ]]; then
+      printf '%s\nexport VGS_JOB=1 VGS_PYTHON=%q\n. %q\n' "$mark" "$(command -v python)" "$root/path.sh" >".path.sh.$$"
+      mv -f ".path.sh.$$" path.sh
+    fi
+    return
+  done
+}
+[[ $dry_run == true ]] || _path_for_jobs
 
 # ---- stages ----
 

@@ -111,11 +111,10 @@ class Runner:
             signal.signal(number, self.on_signal)
         while (waiting and not self.signals) or self.running:
             while waiting and len(self.running) < self.at_once and not self.signals:
-                # Blocked so that no signal falls between the start of a job and its entry in the books.
-                signal.pthread_sigmask(signal.SIG_BLOCK, handled)
                 group = self.start(waiting.pop(0))
                 guard.add(group)
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
+                if self.signals:  # it may have come before the job was in the books
+                    signal_group(group, self.signals[-1])
             if self.running:
                 pid, status, usage = os.wait4(-1, 0)
                 if pid in self.running:
@@ -143,7 +142,7 @@ class Runner:
         with open(log, "wb") as stream:
             stream.write(kaldi_job.opening_lines(command))
         pass_fds = tuple(int(fd) for fd in os.environ.get("VGS_LOCK_FDS", "").split())
-        process = kaldi_job.start_bash(command, log, environment, pass_fds, preexec_fn=unblock)
+        process = kaldi_job.start_bash(command, log, environment, pass_fds)
         self.running[process.pid] = Running(job, log, process, time.time(), gpus)
         return process.pid
 
@@ -156,14 +155,11 @@ class Runner:
         seconds = round(time.time() - ended.started)
         with open(ended.log, "ab") as stream:
             stream.write(kaldi_job.closing_lines(code, number, seconds, self.options.threads, place))
+            stream.flush()
+            os.fsync(stream.fileno())  # the closing line is the job's result
         self.free_gpus.extend(ended.gpus)
         if code or number:
             self.failed[ended.job] = code or 128 + number
-
-
-def unblock() -> None:
-    """In a new job: let the signals through that were blocked while it was started."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 if __name__ == "__main__":

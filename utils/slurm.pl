@@ -83,6 +83,8 @@ def main() -> int:
     call = kaldi_job.parse(sys.argv[1:], __doc__ or "", options.set)
     config = read_config(options.config or default_config())
     command = [*config.command, *config.arguments(options.site), *options.sbatch]
+    if any(word == "-d" or word.startswith("--dependency") for word in command):
+        command.append("--kill-on-invalid-dep=yes")  # or it stays in the queue for ever when what it depends on has failed
     threads = int(options.site.get("num_threads") or config.defaults.get("num_threads") or 1)
     jobs = kaldi_job.picked(call, options.pick)
     if not jobs:

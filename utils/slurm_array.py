@@ -80,6 +80,7 @@ class ArrayRun:
         self.step = log.name.removesuffix(".log").replace(".ALL", "") or "job"
         self.scratch = folder / "q"
         self.notes: set[str] = set()
+        self.stale: dict[str, int] = {}  # result files of earlier runs -> inode: not read at every look
 
     # ---- the course of things ----
 
@@ -225,18 +226,20 @@ class ArrayRun:
                 entry.name[len(prefix) : -len(suffix)] if entry.name != self.step + suffix else str(self.call.first)
             )
             task = self.tasks.get(int(middle)) if middle.isdigit() else None
-            if task is not None and (task.result or self._read(task, entry.path)):
+            if task is None or (not task.result and self.stale.get(entry.name) == entry.inode()):
+                continue
+            if task.result or self._read(task, entry):
                 found.append(task)
         return found
 
-    @staticmethod
-    def _read(task: Task, path: str) -> bool:
+    def _read(self, task: Task, file: os.DirEntry[str]) -> bool:
         """Read a result file; False if it is of another submission, or of a run that Slurm has requeued since."""
         try:
-            result = json.loads(Path(path).read_text())
+            result = json.loads(Path(file.path).read_text())
         except (OSError, ValueError):
             return False
         if result.get("run") != task.run or int(result.get("restarts", 0)) < task.restarts:
+            self.stale[file.name] = file.inode()  # a new one is another file, moved to this name
             return False
         task.result = result
         return True
