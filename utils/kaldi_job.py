@@ -199,6 +199,14 @@ def closing_lines(code: int, number: int, seconds: int, threads: int, place: str
     ).encode()
 
 
+def append_durably(log: str | Path, text: bytes) -> None:
+    """Add lines to a log; they are on the disk when this returns."""
+    with open(log, "ab") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
 def place(host: str, gpus: str, megabytes: float) -> str:
     """Where a job ran and what it took, for the closing line."""
     return f"{host}, gpus {gpus or 'none'}, peak memory {megabytes:.0f} MB"

@@ -32,6 +32,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,6 +94,9 @@ class Runner:
         self.running: dict[int, Running] = {}
         self.failed: dict[int, int] = {}  # job -> status
         self.signals: list[int] = []
+        # The closing line of a log is the job's result. A disk takes milliseconds to make one durable, and several at once.
+        self.writers = ThreadPoolExecutor(8)
+        self.results: dict[int, Future[None]] = {}
         self.free_gpus = visible_gpus() if options.gpus else []
         self.at_once = options.max_jobs or os.cpu_count() or 1
         if options.gpus:
@@ -121,7 +125,16 @@ class Runner:
                     self.finish(self.running.pop(pid), status, usage)
                     if not self.signals:  # else the guard ends what the job left running
                         guard.remove(pid)
+        self.check_results()
         return kaldi_job.conclude(self.call, self.failed, total, self.signals[0] if self.signals else 0)
+
+    def check_results(self) -> None:
+        """Wait until all results are on the disk; a job without one has failed."""
+        for job, written in self.results.items():
+            if error := written.exception():
+                kaldi_job.say(f"the result of job {job} could not be written: {error}")
+                self.failed.setdefault(job, 1)
+        self.writers.shutdown()
 
     def on_signal(self, number: int, _frame: object) -> None:
         """Pass the signal on to the jobs; kill them at the second."""
@@ -153,10 +166,8 @@ class Runner:
         megabytes = usage.ru_maxrss / (1024 if sys.platform != "darwin" else 2**20)
         place = kaldi_job.place(socket.gethostname(), ",".join(ended.gpus), megabytes)
         seconds = round(time.time() - ended.started)
-        with open(ended.log, "ab") as stream:
-            stream.write(kaldi_job.closing_lines(code, number, seconds, self.options.threads, place))
-            stream.flush()
-            os.fsync(stream.fileno())  # the closing line is the job's result
+        closing = kaldi_job.closing_lines(code, number, seconds, self.options.threads, place)
+        self.results[ended.job] = self.writers.submit(kaldi_job.append_durably, ended.log, closing)
         self.free_gpus.extend(ended.gpus)
         if code or number:
             self.failed[ended.job] = code or 128 + number

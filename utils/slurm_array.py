@@ -176,16 +176,17 @@ class ArrayRun:
             limit = f"%{self.settings.max_jobs}" if self.settings.max_jobs else ""
             command.append(f"--array={_ranges([task.number for task in tasks])}{limit}")
         script = self.scratch / f"{self.step}.sh"
+        script_name = os.path.join(".", script)  # a name may begin with a dash
         again = tasks[0].tries > 0
         text = batch_script(
-            self.call, self.scratch / self.step, run, self.settings.threads, [*command, str(script)], append=again
+            self.call, self.scratch / self.step, run, self.settings.threads, [*command, script_name], append=again
         )
         script.write_text(text, errors="surrogateescape")
         blocked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         # Blocked so that a signal finds the job in the books, and cancels it.
         signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
         try:
-            job = slurm_queue.submit(command, str(script), run)
+            job = slurm_queue.submit(command, script_name, run)
             for task in tasks:
                 task.job, task.run, task.restarts = job, run, 0
                 task.tries += 1
@@ -358,7 +359,7 @@ class ArrayRun:
     def _grace(self) -> float:
         try:
             kind = subprocess.run(
-                ["stat", "-f", "-c", "%T", self.scratch], capture_output=True, text=True
+                ["stat", "-f", "-c", "%T", "--", self.scratch], capture_output=True, text=True
             ).stdout.strip()
         except OSError:
             kind = ""

@@ -45,8 +45,8 @@ def batch_script(call: Call, results: Path, run: str, threads: int, submission: 
         submission: the sbatch command, for the reader.
         append: keep what earlier submissions wrote to the logs.
     """
-    task = ["python3", "-S", "-E", str(UTILS / "slurm_task.py"), "--log", call.log, "--results", str(results)]
-    task += ["--run", run, "--threads", str(threads)] + (["--tag", call.tag] if call.tag else [])
+    task = ["python3", "-S", "-E", str(UTILS / "slurm_task.py"), f"--log={call.log}", f"--results={results}"]
+    task += [f"--run={run}", f"--threads={threads}"] + ([f"--tag={call.tag}"] if call.tag else [])
     task += ["--append"] if append else []
     end = "END_OF_COMMAND"
     while end in call.command:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""sbatch, squeue, scontrol and scancel in one, for what a real Slurm cannot be made to do: lose jobs, answer with errors.
+"""sbatch, squeue, scontrol, scancel and sacct in one, for what a real Slurm cannot be made to do: lose jobs, answer with errors.
 
 Called by the name of the command. Everything is in the folder $FAKE_SLURM: a folder a job (JOB or JOB_TASK) with its pid,
 `calls` (the command lines), and the knobs, text files that a test writes:
@@ -64,7 +64,7 @@ def sbatch(words: list[str]) -> None:
         environment = {**os.environ, "SLURM_JOB_ID": str(job), "SLURMD_NODENAME": "fake"}
         if array:
             environment["SLURM_ARRAY_TASK_ID"] = str(task)
-        with open(option("output", words), "a") as log:
+        with open(option("output", words).replace("%%", "%"), "a") as log:
             process = subprocess.Popen(["bash", script.name], env=environment, stdin=subprocess.DEVNULL, stdout=log,
                                        stderr=log, start_new_session=True)  # fmt: skip
         (HERE / name / "pid").write_text(str(process.pid))
@@ -102,6 +102,10 @@ def scontrol(words: list[str]) -> None:
     state = knob(f"{words[-1]}/state") or ("RUNNING" if running(words[-1]) else "FAILED")
     code = "0:9" if state == "FAILED" else "0:0"
     print(f"JobId=1 JobName=a b JobState={state} Reason=None Restarts=0 ExitCode={code} BatchHost=fake")
+
+
+def sacct(_words: list[str]) -> None:
+    sys.exit("Slurm accounting storage is disabled")  # as on many clusters
 
 
 def scancel(words: list[str]) -> None:

@@ -88,6 +88,8 @@ def test_usage_errors(tmp_path: Path, words: list[str], message: str) -> None:
         ({4, 3}, False, 1),
         ({-9, 1}, False, 137),
         ({-15}, False, 1),
+        ({-15}, True, 143),
+        ({1, -15}, True, 1),
     ],
 )
 def test_common_status(codes: set[int], asked: bool, status: int) -> None:

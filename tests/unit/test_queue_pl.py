@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from engine_recipe import Recipe
+from engine_recipe import ROOT, Recipe, clean_environment
 
 # What Kaldi's queue.pl does with `qsub -v PATH -cwd`, less the queue: same options, quoting, log and messages.
 QUEUE_PL = r"""#!/usr/bin/env bash
@@ -75,3 +78,33 @@ def test_a_failure_under_queue_pl(site: tuple[Recipe, str], tmp_path: Path) -> N
     output = recipe.run("--cmd", queue, "--work-command", "false", expect=1, CALLS=str(tmp_path / "calls"))
     assert "queue.pl: 2 / 2 failed, log is in data/mini/log/x.*.log" in output
     assert "stage 1 (features) failed" in output
+
+
+@pytest.mark.parametrize(("action", "status"), [("mkdir -p m/checkpoints; touch m/checkpoints/interrupted", 85), (":", 1)])
+def test_an_interrupted_training_is_recognised(tmp_path: Path, action: str, status: int) -> None:
+    """queue.pl makes 1 of every failure; the marker that training leaves tells an interruption. One of earlier does not count."""
+    for folder in ("data/speech", "data/images/train", "m/checkpoints"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "config.yaml").touch()
+    (tmp_path / "m/checkpoints/interrupted").touch()
+    queue = tmp_path / "queue.pl"
+    queue.write_text(f"#!/bin/sh\n{action}\nexit 1\n")
+    queue.chmod(0o755)
+    environment = {**clean_environment(), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment["PYTHONPATH"] = str(ROOT / "pylib")
+    done = subprocess.run([ROOT / "steps/train.sh", "--cmd", str(queue), "config.yaml", "data", "m"], cwd=tmp_path,
+                          env=environment, capture_output=True, text=True, timeout=60)  # fmt: skip
+    assert done.returncode == status, done.stderr
+
+
+def test_the_users_own_path_sh_stays(site: tuple[Recipe, str], tmp_path: Path) -> None:
+    recipe, queue = site
+    (recipe.dir / "path.sh").write_text("export MINE=1\n")
+    recipe.run("--cmd", queue, "--work-command", 'test "$MINE" = 1', CALLS=str(tmp_path / "calls"))
+    assert (recipe.dir / "path.sh").read_text() == "export MINE=1\n"
+
+
+def test_our_runners_need_no_path_sh(site: tuple[Recipe, str]) -> None:
+    recipe, _ = site
+    recipe.run()
+    assert not (recipe.dir / "path.sh").exists()
