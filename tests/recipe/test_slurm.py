@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,11 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/unit"))
 
 from micro_corpus import make_corpus, micro_config  # noqa: E402
-from recipe_runner import TINY, run  # noqa: E402
 from vgspeech.config import save_config  # noqa: E402
 
-RUN_PL, SLURM_PL = str(ROOT / "utils/run.pl"), str(ROOT / "utils/slurm.pl")
-LAUNCH = str(ROOT / "utils/launch_training.py")
+SLURM_PL = str(ROOT / "utils/slurm.pl")
+# Both nodes for a job of the partition that preempts the others.
+URGENT = ("sbatch", "-p", "urgent", "-N2", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 0.5")
 
 
 def missing() -> str:
@@ -54,8 +55,12 @@ class Cluster:
     def tool(self, *words: str) -> str:
         return subprocess.run(words, env=self.environment, check=True, capture_output=True, text=True, timeout=30).stdout
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen([SLURM_PL, *words], cwd=self.work, env=self.environment, text=True, stdin=subprocess.DEVNULL,
+    def step(self, script: str, *words: str) -> subprocess.Popen[str]:
+        """Start a script of steps/."""
+        return self.start(*words, program=str(ROOT / "steps" / script))
+
+    def start(self, *words: str, program: str = SLURM_PL) -> subprocess.Popen[str]:
+        return subprocess.Popen([program, *words], cwd=self.work, env=self.environment, text=True, stdin=subprocess.DEVNULL,
                                 stderr=subprocess.PIPE)  # fmt: skip
 
     def run(self, *words: str, expect: int = 0, limit: int = 60) -> str:
@@ -159,11 +164,27 @@ def test_preemption_and_going_on(slurm: Cluster) -> None:
     (slurm.work / "job").write_text(CHECKPOINTING)
     process = slurm.start("--num-tries", "2", "log/a.log", "bash", "job")
     slurm.wait_for((slurm.work / "starts").exists)
-    slurm.tool("sbatch", "-p", "urgent", "-N2", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 0.5")
+    slurm.tool(*URGENT)
     error = slurm.finish(process)
     log = (slurm.work / "log/a.log").read_text()
     assert "saved" in log and "# Ended (code 85)" in log and log.rstrip().splitlines()[-1].startswith("# Ended (code 0)")
     assert "submitting job" in error or "(code 85)" in log  # whichever is quicker, Slurm or we
+
+
+def test_the_warning_before_the_time_limit(slurm: Cluster) -> None:
+    (slurm.work / "job").write_text(CHECKPOINTING)
+    process = slurm.start("--num-tries", "2", "log/a.log", "bash", "job")
+    slurm.wait_for((slurm.work / "starts").exists)
+    slurm.tool("scancel", "--batch", "--signal=USR1", slurm.job())
+    assert "again (try 2 of 2)" in slurm.finish(process)
+    assert "saved" in (slurm.work / "log/a.log").read_text()
+
+
+def test_a_dependency_that_failed(slurm: Cluster) -> None:
+    """Ends the job; by itself Slurm leaves it in the queue for ever."""
+    first = slurm.tool("sbatch", "--parsable", "-o", "/dev/null", "--wrap", "sleep 1; false").strip()
+    error = slurm.run("-d", f"afterok:{first}", "log/a.log", "true", expect=1)
+    assert "Slurm: CANCELLED, Dependency" in error
 
 
 def test_a_signal_cancels(slurm: Cluster) -> None:
@@ -185,31 +206,6 @@ def test_jobs_do_not_outlive_a_killed_call(slurm: Cluster) -> None:
     slurm.run("log/a.log", "true")
 
 
-def train(data: Path, model: Path, config: Path, processes: int, nodes: int) -> list[str]:
-    words = ["python", LAUNCH, "--processes", str(processes), "--nodes", str(nodes), "--", "-m", "vgspeech.bin.train"]
-    return [*words, "--config", str(config), "--data", str(data), "--out", str(model), "--ngpu", "0", "--num-threads", "1"]
-
-
-def test_training_on_two_nodes_interrupted(slurm: Cluster) -> None:
-    """On two nodes, interrupted by Slurm's warning and submitted again: the weights of two processes on one machine."""
-    data = make_corpus(slurm.work / "data", {"train": 20, "dev": 6})
-    save_config(micro_config(epochs=30), slurm.work / "config.yaml")
-    words = train(data, slurm.work / "spread", slurm.work / "config.yaml", 2, 2)
-    process = slurm.start("--num-nodes", "2", "--num-tries", "2", "log/spread.log", *words)
-    metrics = slurm.work / "spread/metrics.jsonl"
-    slurm.wait_for(lambda: metrics.exists() and metrics.stat().st_size > 0)
-    slurm.tool("scancel", "--batch", "--signal=USR1", slurm.job())
-    error = slurm.finish(process, limit=120)
-    assert "submitting job" in error and "again (try 2 of 2)" in error
-    log = (slurm.work / "log/spread.log").read_text()
-    assert "2 nodes of 1 processes" in log and "# Ended (code 85)" in log
-    words = train(data, slurm.work / "together", slurm.work / "config.yaml", 2, 1)
-    subprocess.run([RUN_PL, "log/together.log", *words], cwd=slurm.work, env=slurm.environment, check=True, timeout=120)
-    spread, together = (torch.load(slurm.work / name / "best.pt", weights_only=True) for name in ("spread", "together"))
-    assert same(spread, together)
-    assert len(metrics.read_text().splitlines()) == 30
-
-
 def same(one: object, other: object) -> bool:
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
         return torch.equal(one, other)
@@ -218,18 +214,55 @@ def same(one: object, other: object) -> bool:
     return one == other
 
 
-def digests(work: Path) -> dict[str, str]:
-    """What a recipe made: archives, tables and scores."""
-    files = [path for pattern in ("*.ark", "*.scp", "*.tsv", "*.pt", "results.json") for path in work.rglob(pattern)]
-    files = [path for path in files if "checkpoints" not in path.parts]
-    return {str(path.relative_to(work)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+def test_training_on_two_nodes_preempted(slurm: Cluster) -> None:
+    """On two nodes, preempted, submitted again and gone on: the weights of two processes on one machine, left alone."""
+    make_corpus(slurm.work / "data", {"train": 20, "dev": 6})
+    save_config(micro_config(epochs=40, validate_every=20), slurm.work / "config.yaml")
+    common = ["--num-threads", "1", "config.yaml", "data"]
+    process = slurm.step("train.sh", "--num-nodes", "2", "--cmd", "slurm.pl --num-tries 3", *common, "spread")
+    metrics = slurm.work / "spread/metrics.jsonl"
+    slurm.wait_for(lambda: metrics.exists() and metrics.stat().st_size > 0, 150)
+    slurm.tool(*URGENT)
+    error = slurm.finish(process, limit=200)
+    log = (slurm.work / "spread/log/train.log").read_text()
+    assert "2 nodes of 1 processes" in log and "stopped by a signal in epoch" in log and "going on at epoch" in log
+    # Whichever is quicker, slurm.pl or Slurm. Slurm may also end the processes (143) between their checkpoint and status 85.
+    assert "submitting job" in error or log.count("# Started") == 2
+    slurm.finish(slurm.step("train.sh", "--num-processes", "2", *common, "together"), limit=200)
+    spread, together = (torch.load(slurm.work / name / "best.pt", weights_only=True) for name in ("spread", "together"))
+    assert same(spread, together)
+    assert len(metrics.read_text().splitlines()) == 40
 
 
-def test_a_recipe_gives_the_same_files(slurm: Cluster, bilingual: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Features, packing, training, embedding, units, lexicon: all as Slurm jobs, against the run on this machine."""
-    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
-    work = slurm.work / "recipe dir"
-    run("hindi_english", work, *TINY, "--cmd", "slurm.pl --num-tries 2")
-    ours, theirs = digests(work), digests(bilingual)
-    assert len(ours) > 50
-    assert {name for name in theirs if ours.get(name) != theirs[name]} == set()
+def contents(folder: Path) -> dict[str, str | list[str]]:
+    """What jobs left in a folder: digests of files, the archives of several jobs as one; the ids of tables of records."""
+    found: dict[str, str | list[str]] = {}
+    parts: dict[str, bytes] = {}
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        whole = re.sub(r"\.\d+\.(ark|scp)$", r".\1", path.name)
+        if path.suffix == ".ark":
+            parts[whole] = parts.get(whole, b"") + path.read_bytes()
+        elif path.suffix == ".scp" and whole == path.name:
+            found[whole] = [line.split()[0] for line in path.read_text().splitlines()]
+        elif path.suffix != ".scp":
+            found[whole] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found | {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()}
+
+
+def test_arrays_give_the_same_files(slurm: Cluster, bilingual: Path) -> None:
+    """Features, embedding and lexicon in two Slurm tasks each, against one job each on this machine."""
+    shutil.rmtree(slurm.work)
+    shutil.copytree(bilingual, slurm.work, symlinks=True)
+    speech, embed, lexicon = "data/mini/speech/test_en", "exp/mini/eval/mini/test/embed", "exp/mini/lexicon/mini/en-hi"
+    folders = [f"{speech}/feats", embed, lexicon]
+    for folder in folders:
+        shutil.rmtree(slurm.work / folder)
+    options = ["--nj", "2", "--cmd", "slurm.pl --mem 500M"]
+    slurm.finish(slurm.step("make_fbank.sh", *options, speech, str(ROOT / "egs/hindi_english/conf/fbank.yaml")))
+    slurm.finish(slurm.step("embed.sh", *options, "exp/mini", "data/mini", "test", embed))
+    train_embed = "exp/mini/eval/mini/train/embed"
+    slurm.finish(slurm.step("discover_lexicon.sh", *options, train_embed, "data/mini", "train", "en", "hi", lexicon))
+    assert {name for name in folders if contents(slurm.work / name) != contents(bilingual / name)} == set()
+    for name in ("make_features", "embed", "find_peaks"):
+        logs = [path.read_text() for path in slurm.work.rglob(f"{name}.2.log")]
+        assert any(re.search(r"with status 0 on n[12],", log) for log in logs), name
