@@ -63,10 +63,10 @@ class Cluster:
         return subprocess.Popen([program, *words], cwd=self.work, env=self.environment, text=True, stdin=subprocess.DEVNULL,
                                 stderr=subprocess.PIPE)  # fmt: skip
 
-    def run(self, *words: str, expect: int = 0, limit: int = 60) -> str:
+    def run(self, *words: str, expect: int = 0, limit: int = 200) -> str:
         return self.finish(self.start(*words), expect, limit)
 
-    def finish(self, process: subprocess.Popen[str], expect: int = 0, limit: int = 60) -> str:
+    def finish(self, process: subprocess.Popen[str], expect: int = 0, limit: int = 200) -> str:
         """Wait for slurm.pl; what it said."""
         error = process.communicate(timeout=limit)[1]
         assert process.returncode == expect, error
@@ -223,12 +223,12 @@ def test_training_on_two_nodes_preempted(slurm: Cluster) -> None:
     metrics = slurm.work / "spread/metrics.jsonl"
     slurm.wait_for(lambda: metrics.exists() and metrics.stat().st_size > 0, 150)
     slurm.tool(*URGENT)
-    error = slurm.finish(process, limit=200)
+    error = slurm.finish(process)
     log = (slurm.work / "spread/log/train.log").read_text()
     assert "2 nodes of 1 processes" in log and "stopped by a signal in epoch" in log and "going on at epoch" in log
     # Whichever is quicker, slurm.pl or Slurm. Slurm may also end the processes (143) between their checkpoint and status 85.
     assert "submitting job" in error or log.count("# Started") == 2
-    slurm.finish(slurm.step("train.sh", "--num-processes", "2", *common, "together"), limit=200)
+    slurm.finish(slurm.step("train.sh", "--num-processes", "2", *common, "together"))
     spread, together = (torch.load(slurm.work / name / "best.pt", weights_only=True) for name in ("spread", "together"))
     assert same(spread, together)
     assert len(metrics.read_text().splitlines()) == 40
