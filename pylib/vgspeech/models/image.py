@@ -1,6 +1,9 @@
 """Image encoders: a backbone without its pooling and classifier, then a convolution to the embedding.
 
 Input: (B, 3, H, W) images normalised by the ImageNet mean and deviation. Output: a grid (B, H', W', D) of cells.
+
+torchvision is imported by the backbones that it builds and not above: it takes as long as torch, and every command that
+opens a model would wait for it.
 """
 
 from __future__ import annotations
@@ -8,9 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from vgspeech.config import ImageEncoderConfig
 from vgspeech.errors import ConfigError
@@ -42,6 +43,8 @@ class _ResNet(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
+        import torchvision
+
         build = getattr(torchvision.models, name)
         net = build(weights=None, norm_layer=MaskedBatchNorm)
         self.width = net.fc.in_features
@@ -62,6 +65,8 @@ class _Vgg16(nn.Sequential):
     recompute = False
 
     def __init__(self) -> None:
+        import torchvision
+
         super().__init__(*torchvision.models.vgg16(weights=None).features[:-1])
 
     def forward(self, input: Tensor) -> Tensor:
@@ -70,6 +75,30 @@ class _Vgg16(nn.Sequential):
         for start, end in zip([0, *ends], [*ends, len(layers)], strict=True):
             input = run_block(nn.Sequential(*layers[start:end]), input, again=again)
         return input
+
+
+class _Block(nn.Module):
+    """The basic residual block of He et al. (2016, figure 5 left) at stride 2, shortcut by a strided 1x1 convolution."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, 2, bias=False), MaskedBatchNorm(outputs))
+        self.conv1: nn.Module = nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False)
+        self.bn1 = MaskedBatchNorm(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = MaskedBatchNorm(outputs)
+        self.downsample = downsample
+
+    def centred_later(self) -> None:
+        """Look half a step down and to the right instead of up and to the left."""
+        assert isinstance(self.conv1, nn.Conv2d)
+        self.conv1.padding = (0, 0)
+        self.conv1 = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), self.conv1)
+        self.downsample = nn.Sequential(nn.ZeroPad2d((-1, 0, -1, 0)), *self.downsample)
+
+    def forward(self, images: Tensor) -> Tensor:
+        inner = self.bn2(self.conv2(self.bn1(self.conv1(images), relu=True)))
+        return nn.functional.relu(inner + self.downsample(images))
 
 
 class _SmallNet(nn.Module):
@@ -87,14 +116,8 @@ class _SmallNet(nn.Module):
         self.width = widths[-1]
         self.conv1 = nn.Conv2d(3, stem, 3, 2, 1, bias=False)
         self.bn1 = MaskedBatchNorm(stem)
-        blocks = []
-        for inputs, outputs in zip((stem, *widths), widths, strict=False):
-            shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, 2, bias=False), MaskedBatchNorm(outputs))
-            blocks.append(BasicBlock(inputs, outputs, 2, shortcut, norm_layer=MaskedBatchNorm))
-        last = blocks[-1]
-        last.conv1.padding = (0, 0)
-        last.conv1 = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), last.conv1)
-        last.downsample = nn.Sequential(nn.ZeroPad2d((-1, 0, -1, 0)), *last.downsample)
+        blocks = [_Block(inputs, outputs) for inputs, outputs in zip((stem, *widths), widths, strict=False)]
+        blocks[-1].centred_later()
         self.blocks = nn.Sequential(*blocks)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

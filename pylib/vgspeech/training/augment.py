@@ -14,8 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2.functional import resize
 
 from vgspeech.config import AugmentConfig
 
@@ -126,6 +124,10 @@ def crop_and_resize(image: Tensor, crop: npt.NDArray[np.float64], size: int) -> 
     Returns:
         (size, size, 3) uint8.
     """
+    # Here, because importing it takes seconds and most configurations crop nothing.
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2.functional import resize
+
     height, width = image.shape[:2]
     area, ratio, down, right = crop
     side = float(np.sqrt(area * height * width))
