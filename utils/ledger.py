@@ -17,10 +17,10 @@ Exit status of `check`: 0 run the stage, 10 skip it; else an error (3 drift, 4 m
 from __future__ import annotations
 
 import argparse
+import errno
 import fnmatch
 import glob
 import hashlib
-import json
 import os
 import re
 import sys
@@ -29,6 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from stage_files import no_space, read_json, remove_leftovers, write_json
+from stage_forecast import bytes_written, clock, forecast, records_read, spoken
 from stage_lock import busy, note_owner, share, take_lock
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,12 +43,6 @@ def stop(message: str, status: int) -> NoReturn:
     """Print an error and exit."""
     print(message, file=sys.stderr)
     sys.exit(status)
-
-
-def clock(seconds: float) -> str:
-    """12 min 31 s -> ``0:12:31``."""
-    whole = int(seconds + 0.5)
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 def expand(patterns: list[str]) -> tuple[dict[str, str], list[str]]:
@@ -100,30 +96,6 @@ def portable(value: str, work: str) -> str:
         if value == place or value.startswith(place + "/"):
             return name + value[len(place) :]
     return value
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON: temporary file, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as stream:
-            json.dump(value, stream, ensure_ascii=False, indent=1)
-            stream.write("\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A stamp, or None if there is none that can be read (a stamp is never half-written, but disks fail)."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 @dataclass
@@ -232,12 +204,12 @@ def git_revision() -> str:
 
 def begin(stage: Stage, now: dict[str, Any], arguments: argparse.Namespace, reason: str) -> NoReturn:
     """Enter the stage as running and tell the shell to run it."""
-    if arguments.dry_run:
-        print(f"{stage.title}: would run ({reason})")
-        sys.exit(RUN)
     # Read before anything is moved.
-    previous = read_json(stage.stamp) or read_json(stage.running) or {}
-    usual_s = previous.get("seconds", previous.get("predicted_s"))
+    cut_short = read_json(stage.running) or {}
+    previous = read_json(stage.stamp) or cut_short.get("before") or {}
+    if arguments.dry_run:
+        print(f"{stage.title}: would run ({reason}), {spoken(forecast(stage.stamp, previous, now), arguments.stamp)}")
+        sys.exit(RUN)
     for old, new in move_aside(arguments.aside) if arguments.force else ():
         print(f"{stage.title}: moved the old {old} to {new}")
         keep_lock(stage, old, new)
@@ -247,16 +219,20 @@ def begin(stage: Stage, now: dict[str, Any], arguments: argparse.Namespace, reas
         "reason": reason,
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
         "started_s": time.time(),
+        "first_s": (not arguments.force and cut_short.get("first_s")) or time.time(),
         "host": os.uname().nodename,
         "pid": arguments.pid,
         "command": arguments.command,
-        "predicted_s": usual_s,
+        "stages": arguments.stages,
+        "before": {name: previous[name] for name in ("seconds", "bytes", "records", "ended", "host") if name in previous},
         **now,
     }
+    if cut_short:
+        remove_leftovers(stage.outputs)
     write_json(stage.running, record)
     # The outputs are about to change: the old stamp must not vouch for them, whatever happens from here on.
     stage.stamp.unlink(missing_ok=True)
-    usual = f", took {clock(usual_s)} last time" if usual_s else ""
+    usual = f", took {clock(previous['seconds'])} last time" if "seconds" in previous else ""
     print(f"{stage.title}: {arguments.title} ({reason}{usual})")
     sys.exit(RUN)
 
@@ -382,18 +358,30 @@ def done(arguments: argparse.Namespace) -> None:
     if missing:
         stop(f"{stage.title}: finished without making {', '.join(missing)}", 1)
     seconds = time.time() - record.pop("started_s")
-    record.pop("predicted_s", None)
+    record.pop("before", None)
     record.update(
         ended=time.strftime("%Y-%m-%d %H:%M:%S"),
         seconds=round(seconds, 2),
         git=git_revision(),
         outputs={path: output_size(path) for path in outputs},
+        bytes=bytes_written(list(outputs), record.pop("first_s")),
+        records=records_read(list(record.get("inputs", {}))),
     )
     write_json(stage.stamp, record)
     stage.running.unlink(missing_ok=True)
     if arguments.fd >= 0:
         share(arguments.fd)
     print(f"{stage.title}: done in {clock(seconds)}")
+
+
+def ended(arguments: argparse.Namespace) -> None:
+    """A stage failed or was stopped: leave how it ended, with the log and the error, for show_progress."""
+    stage = declared(arguments)
+    record = read_json(stage.running)
+    if record is not None:
+        log, _, error = arguments.told.partition("\n")
+        end = {"status": arguments.status, "ended_s": time.time(), "log": log, "error": error.strip()}
+        write_json(stage.running, record | end)
 
 
 def declared(arguments: argparse.Namespace) -> Stage:
@@ -414,7 +402,7 @@ def declared(arguments: argparse.Namespace) -> Stage:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="stage ledger; called by utils/recipe.sh", allow_abbrev=False)
-    parser.add_argument("action", choices=["check", "done"])
+    parser.add_argument("action", choices=["check", "done", "ended"])
     parser.add_argument("--number", type=int, required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--title", default="")
@@ -438,11 +426,17 @@ def main() -> None:
     parser.add_argument("--fd", type=int, default=-1, help="the shell's descriptor of the stamp folder's lock file")
     parser.add_argument("--pid", type=int, default=0, help="process id of the run")
     parser.add_argument("--command", default="")
+    parser.add_argument("--stages", default="", help="the recipe's stages, for those who look at the stamps")
+    parser.add_argument("--status", type=int, default=1, help="exit status of a stage that has ended")
+    parser.add_argument("--told", default="", help="log and error of a stage that has ended, on a line each")
     arguments = parser.parse_args()
-    if arguments.action == "check":
-        check(arguments)
-    done(arguments)
+    {"check": check, "done": done, "ended": ended}[arguments.action](arguments)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        stop(no_space(error), DATA)

@@ -236,6 +236,7 @@ _on_error() {
   if [[ -s ${VGS_FAILURE_NOTE-} ]]; then
     { read -r log && read -r last; } <"$VGS_FAILURE_NOTE" || true
   fi
+  _note_end "$status" "$log"$'\n'"$last"
   {
     if ((status == 85)); then
       echo "${0##*/}: $what was interrupted after $(_elapsed) and can be resumed"
@@ -257,8 +258,15 @@ _on_signal() { # STATUS-OF-LAST-COMMAND NAME STATUS
   local what=${_stage_current:+stage ${_stage_current%% *} (${_stage_current#* })}
   printf '%s: %s stopped by SIG%s after %s\n  resume:  %s\n' "${0##*/}" \
     "${what:-the run}" "$2" "$(_elapsed)" "$(_resume_command)" >&2
-  (($1 != 85)) || exit 85
+  if (($1 == 85)); then set -- 85 "$2" 85; fi
+  _note_end "$3"
   exit "$3"
+}
+
+# _note_end STATUS [LOG-AND-ERROR]: leaves beside the stamps how the stage ended, for utils/show_progress.
+_note_end() {
+  [[ -n ${_stage_current-} && -v _stage_arguments ]] || return 0
+  python3 -S -E "$root/utils/ledger.py" ended "${_stage_arguments[@]}" "--status=$1" "--told=${2-}" 2>/dev/null || true
 }
 
 _elapsed() {
@@ -324,6 +332,7 @@ _path_for_jobs() {
 
 # ---- stages ----
 
+_stage_list=$(_list_stages)
 _stage_makers=()            # "NUMBER (NAME)<tab>PATTERN" of the outputs of the stages so far
 _stage_planned=()           # outputs of the stages that a dry run would run
 _stage_current=             # "NUMBER NAME" of the stage that runs
@@ -375,7 +384,7 @@ stage() {
   _stage_fd=-1
   if [[ $dry_run == false ]]; then _open_lock "$stamp"; fi
   set -- check "${_stage_arguments[@]}" "--title=$title" "--mode=$mode" "--on-drift=$on_drift" "--fd=$_stage_fd" \
-    "--pid=$PPID" "--command=$(printf '%q ' "$0" "${_recipe_arguments[@]}")" "${_stage_makers[@]/#/--maker=}" \
+    "--pid=$PPID" "--stages=$_stage_list" "--command=$(printf '%q ' "$0" "${_recipe_arguments[@]}")" "${_stage_makers[@]/#/--maker=}" \
     "${_stage_planned[@]/#/--planned=}"
   [[ $force == false ]] || set -- "$@" --force
   [[ $dry_run == false ]] || set -- "$@" --dry-run

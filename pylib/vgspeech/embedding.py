@@ -6,6 +6,7 @@ of jobs. Frames are the encoder's output as it is, unnormalised, in float32.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from vgspeech.archive import ArchiveReader
 from vgspeech.audio import normalise
 from vgspeech.config import ExperimentConfig, FrontEndConfig, load_config
 from vgspeech.errors import DataError, DriftError
-from vgspeech.files import read_json
+from vgspeech.files import need_space, read_json
 from vgspeech.images import PackedImages, evaluation_view, to_tensor
 from vgspeech.models import GroundingModel, MaskedBatchNorm, build_model
 from vgspeech.retrieval import Embedded
@@ -38,6 +39,28 @@ def blocks_of_job(ids: Iterable[str], job: int, num_jobs: int, block: int = BLOC
     ordered = sorted(ids)
     blocks = [ordered[start : start + block] for start in range(0, len(ordered), block)]
     return [list(part) for part in blocks[len(blocks) * (job - 1) // num_jobs : len(blocks) * job // num_jobs]]
+
+
+def with_room_for_all(
+    embedded: Iterator[tuple[str, Tensor]], target: Path, ids: Sequence[str], job: int, num_jobs: int, what: str
+) -> Iterator[tuple[str, Tensor]]:
+    """Pass embeddings on after a look at the first block's size: is there room for those of this job and the later ones?
+
+    Args:
+        embedded: what `embed_speech` or `embed_images` yields for this job.
+        target: where it will be written.
+        ids: what all jobs embed together.
+        what: what that is, for the message.
+
+    Raises:
+        DataError: there is less room than that.
+    """
+    first = list(itertools.islice(embedded, BLOCK))
+    if first:
+        ahead = sum(len(block) for later in range(job, num_jobs + 1) for block in blocks_of_job(ids, later, num_jobs))
+        need_space(target, ahead * sum(item.nbytes for _, item in first) / len(first), what)
+    yield from first
+    yield from embedded
 
 
 def full_float32() -> None:

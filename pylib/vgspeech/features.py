@@ -15,6 +15,7 @@ An utterance's features do not depend on the number of jobs, only the archive th
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +24,14 @@ from vgspeech.audio import FrontEnd
 from vgspeech.config import FrontEndConfig, save_config
 from vgspeech.datadir import SpeechSet, job_slice
 from vgspeech.errors import DataError
+from vgspeech.files import need_space
 from vgspeech.progress import track
 from vgspeech.tables import check_rejected, read_table, write_rejected, write_table
 from vgspeech.waves import read_wave
 
 DEFAULT_FRONT_END = "fbank"
+RECORD_BYTES = 80
+"""About what an archive and its scp hold of a matrix besides its values."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,9 @@ def make_features(
     ark, scp = _part(speech, config.name, job, "ark"), _part(speech, config.name, job, "scp")
     # The joined scp of an earlier run must not point into archives that are being replaced.
     (ark.parent / f"{config.name}.scp").unlink(missing_ok=True)
+    # Jobs begin in order, so that the first one sees to it that there is room for all.
+    ahead = speech.ids[job_slice(len(speech), job, num_jobs).start :]
+    need_space(ark, expected_bytes(speech, ahead, config), f"{config.name} features of {speech.name}")
     with ArchiveWriter(ark, scp) as writer:
         for utterance in track(mine, total=len(mine), what="features", unit="utterances"):
             try:
@@ -89,6 +96,12 @@ def make_features(
     write_table(_part(speech, config.name, job, "utt2num_frames"), frames)
     write_rejected(_part(speech, config.name, job, "rejected"), rejected.items())
     return FeatureCounts(len(mine), len(frames), len(rejected), samples / config.sample_rate)
+
+
+def expected_bytes(speech: SpeechSet, utterances: Sequence[str], config: FrontEndConfig) -> float:
+    """Size of the utterances' features in an archive, by ``utt2dur``."""
+    frames = sum(speech.utt2dur[utterance] for utterance in utterances) * 1000 / config.frame_shift_ms
+    return frames * config.num_mel_bins * 4 + len(utterances) * RECORD_BYTES
 
 
 def merge_features(speech: SpeechSet, config: FrontEndConfig, num_jobs: int, max_bad: float) -> FeatureCounts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from vgspeech.errors import DataError
+
+MAKE_ROOM = "free some space or use another work directory (--dir), then run the same command again"
 
 
 @contextmanager
@@ -38,8 +41,10 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        raise _disk_error(error, path) from error
+    except Exception as error:
+        if _is_full(error):
+            raise no_space_left(path) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -69,8 +74,10 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         if path.exists():
             os.replace(path, old)
         os.replace(new, path)
-    except OSError as error:
-        raise _disk_error(error, path) from error
+    except Exception as error:
+        if _is_full(error):
+            raise no_space_left(path) from error
+        raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -84,19 +91,60 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _disk_error(error: OSError, path: Path) -> Exception:
-    """An error that names the file system when the disk is full, else the error itself."""
-    import errno
+def _is_full(error: BaseException | None) -> bool:
+    """Is a full disk behind an error? (torch.save turns that into an error of its own, raised while handling it.)"""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return error
-    usage = os.statvfs(path.parent)
-    free = usage.f_bavail * usage.f_frsize / 2**20
+
+def no_space_left(path: str | os.PathLike[str]) -> DataError:
+    """The error for a disk that is full when ``path`` is written: names the file system and what is free there."""
     return DataError(
-        f"no space left on the file system of {path.parent} ({free:.1f} MiB free); nothing incomplete was kept",
+        f"no space left on the file system {file_system(path)} ({free_bytes(path):,} bytes free); nothing incomplete was kept",
         where=str(path),
-        hint="free some space or use another work directory (--dir), then run the same command again",
+        hint=MAKE_ROOM,
     )
+
+
+def file_system(path: str | os.PathLike[str]) -> str:
+    """Mount point of the file system that ``path``, which need not exist, lies on."""
+    place = _existing(path)
+    while not os.path.ismount(place):
+        place = place.parent
+    return str(place)
+
+
+def free_bytes(path: str | os.PathLike[str]) -> int:
+    """Bytes that the user may still write there; ``path`` need not exist."""
+    usage = os.statvfs(_existing(path))
+    return usage.f_bavail * usage.f_frsize
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    place = Path(path).resolve()
+    while not place.exists():
+        place = place.parent
+    return place
+
+
+def need_space(path: str | os.PathLike[str], needed: float, what: str) -> None:
+    """Refuse to begin what the disk has no room for.
+
+    Args:
+        path: where it will be written.
+        needed: expected size in bytes.
+        what: what will be written, for the message, for example ``"features of train_en"``.
+
+    Raises:
+        DataError: there is less room; names the file system, needed and free bytes.
+    """
+    free = free_bytes(path)
+    if free < needed:
+        problem = f"{what} need about {needed:,.0f} bytes; the file system {file_system(path)} has {free:,} bytes free"
+        raise DataError(problem, where=str(path), hint=MAKE_ROOM)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

@@ -10,6 +10,7 @@ is already small and plain is packed byte for byte as it was released; others ar
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import warnings
@@ -25,6 +26,7 @@ from PIL import Image, ImageOps
 from vgspeech.archive import BlobReader, BlobWriter, merge_scps
 from vgspeech.datadir import ImageSet, job_slice
 from vgspeech.errors import ConfigError, DataError
+from vgspeech.files import need_space
 from vgspeech.progress import track
 from vgspeech.tables import check_rejected, read_table, write_rejected
 
@@ -39,6 +41,8 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 """Formats that are read. Formats whose decoders run other programs (EPS) are not among them."""
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+SIZE_SAMPLE = 200
+"""Images whose files are looked at to tell how much room packing will take."""
 _ORIENTATION = 0x0112
 
 
@@ -175,6 +179,9 @@ def pack_images(images: ImageSet, job: int, num_jobs: int, shorter_side: int = 2
     scp = images.path / f"packed.{job}.scp"
     # The joined scp of an earlier run must not point into archives that are being replaced.
     (images.path / "packed.scp").unlink(missing_ok=True)
+    # Jobs begin in order, so that the first one sees to it that there is room for all.
+    ahead = images.ids[job_slice(len(images), job, num_jobs).start :]
+    need_space(scp, expected_bytes(images, ahead, shorter_side), f"packed images of {images.path.name}")
     with BlobWriter(scp.with_suffix(".ark"), scp) as writer:
         for image in track(mine, total=len(mine), what="images", unit="images"):
             path = images.paths[image]
@@ -184,6 +191,18 @@ def pack_images(images: ImageSet, job: int, num_jobs: int, shorter_side: int = 2
                 rejected[image] = f"{error.where}: {error.what}"
     write_rejected(scp.with_suffix(".rejected"), rejected.items())
     return PackCounts(len(mine), len(mine) - len(rejected), len(rejected))
+
+
+def expected_bytes(images: ImageSet, ids: list[str], shorter_side: int) -> float:
+    """About the size of the images when they are packed, by the files and sizes of some that are evenly spread."""
+    some = ids[:: max(1, len(ids) // SIZE_SAMPLE)]
+    sizes = []
+    for image in some:
+        width, height = images.sizes.get(image, (0, 0))
+        shrunk = min(1.0, shorter_side / max(1, min(width, height))) ** 2
+        with contextlib.suppress(OSError):  # a file that is missing is rejected later, with its reason
+            sizes.append(os.path.getsize(images.paths[image]) * shrunk)
+    return len(ids) * sum(sizes) / max(1, len(sizes))
 
 
 def merge_packed(images: ImageSet, num_jobs: int, max_bad: float) -> PackCounts:

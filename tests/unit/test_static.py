@@ -51,7 +51,7 @@ def test_library_is_typed() -> None:
 
 
 def test_job_runners_are_typed() -> None:
-    runners = [ROOT / "utils" / "run.pl", ROOT / "utils" / "slurm.pl"]
+    runners = [ROOT / "utils" / name for name in ("run.pl", "slurm.pl", "show_progress")]
     check(sys.executable, "-m", "mypy", "--scripts-are-modules", *(ROOT / "utils").glob("*.py"), *runners, MYPYPATH="utils")
 
 

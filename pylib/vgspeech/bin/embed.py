@@ -52,7 +52,10 @@ def embed_captions(args: argparse.Namespace, model: GroundingModel, config: Expe
     blocks = embedding.blocks_of_job(features, args.job, args.num_jobs)
     target = args.out / f"{language}.{args.job}"
     with ArchiveWriter(Path(f"{target}.ark"), Path(f"{target}.scp")) as writer:
-        for utterance, frames in embedding.embed_speech(model, language, features, blocks):
+        embedded = embedding.embed_speech(model, language, features, blocks)
+        what = f"embeddings of {args.split}_{language}"
+        share = (list(features), args.job, args.num_jobs)
+        for utterance, frames in embedding.with_room_for_all(embedded, target, *share, what):
             writer.write(utterance, frames.numpy())
     return sum(map(len, blocks))
 
@@ -67,7 +70,9 @@ def embed_images(args: argparse.Namespace, model: GroundingModel) -> int:
     target = args.out / f"images.{args.job}"
     shapes = {}
     with ArchiveWriter(Path(f"{target}.ark"), Path(f"{target}.scp")) as writer:
-        for image, grid in embedding.embed_images(model, images, blocks):
+        embedded = embedding.embed_images(model, images, blocks)
+        share = (images.ids, args.job, args.num_jobs)
+        for image, grid in embedding.with_room_for_all(embedded, target, *share, f"embeddings of the images of {args.split}"):
             shapes[image] = f"{grid.shape[0]} {grid.shape[1]}"
             writer.write(image, grid.flatten(0, 1).numpy())
     write_table(args.out / f"grid_shape.{args.job}", shapes)
