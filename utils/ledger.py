@@ -17,7 +17,6 @@ Exit status of `check`: 0 run the stage, 10 skip it; else an error (3 drift, 4 m
 from __future__ import annotations
 
 import argparse
-import errno
 import fnmatch
 import glob
 import hashlib
@@ -29,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from stage_files import no_space, read_json, remove_leftovers, write_json
+from stage_files import FULL, no_space, read_json, remove_leftovers, write_json
 from stage_forecast import bytes_written, clock, forecast, records_read, spoken
 from stage_lock import busy, note_owner, share, take_lock
 
@@ -437,6 +436,6 @@ if __name__ == "__main__":
     try:
         main()
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
         stop(no_space(error), DATA)

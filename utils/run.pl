@@ -40,6 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import kaldi_job
 from job_guard import Guard, signal_group
 from kaldi_job import PICKS, THREAD_VARIABLES, Call, one_of, whole_number
+from stage_files import FULL, no_space
 
 
 @dataclass
@@ -176,4 +177,10 @@ class Runner:
 if __name__ == "__main__":
     options = Options()
     call = kaldi_job.parse(sys.argv[1:], __doc__, options.set)
-    sys.exit(Runner(call, options).run())
+    try:
+        sys.exit(Runner(call, options).run())
+    except OSError as error:  # a log that has no room
+        if error.errno not in FULL:
+            raise
+        kaldi_job.say(no_space(error))
+        sys.exit(4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -11,6 +12,7 @@ from typing import Any
 
 from stage_lock import alive
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 # As vgspeech.files and this module name them.
 TEMPORARY = re.compile(r"^\..+\.(\d+)\.tmp$")
 

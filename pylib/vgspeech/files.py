@@ -91,6 +91,21 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def append_line(path: str | os.PathLike[str], line: str) -> None:
+    """Append a line to a text file that grows while a command runs, such as a log.
+
+    Raises:
+        DataError: the disk is full; the message names the file system.
+    """
+    try:
+        with open(path, "a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+    except OSError as error:
+        if _is_full(error):
+            raise no_space_left(path) from error
+        raise
+
+
 def _is_full(error: BaseException | None) -> bool:
     """Is a full disk behind an error? (torch.save turns that into an error of its own, raised while handling it.)"""
     while error is not None:

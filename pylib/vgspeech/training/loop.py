@@ -19,7 +19,7 @@ import torch
 from vgspeech.config import ExperimentConfig, load_config, save_config
 from vgspeech.embedding import embed_split, full_float32, present_languages
 from vgspeech.errors import DataError, Interrupted
-from vgspeech.files import atomic_write
+from vgspeech.files import append_line, atomic_write
 from vgspeech.models import GroundingModel, build_model, save_weights
 from vgspeech.retrieval import RetrievalTable, evaluate
 from vgspeech.training.average import WeightAverage
@@ -147,8 +147,7 @@ class Trainer:
             self._epoch()
             line = self._finish_epoch(data, dev_split)
             if self.processes.first:
-                with open(self.out / "metrics.jsonl", "a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(line) + "\n")
+                append_line(self.out / "metrics.jsonl", json.dumps(line))
             if self.board is not None:
                 self.board.write(line)
             if not self.state.finished:
@@ -267,8 +266,7 @@ class Trainer:
         """One line to the terminal and to train.log."""
         if self.processes.first:
             print(text, flush=True)
-            with open(self.out / "train.log", "a", encoding="utf-8") as stream:
-                stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+            append_line(self.out / "train.log", f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
 
 
 def validate(model: GroundingModel, data: Path, split: str) -> RetrievalTable:
