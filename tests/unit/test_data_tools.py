@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -263,6 +265,48 @@ def test_a_bad_file_stops_every_tool_and_leaves_nothing(speech: Path, name: str)
     assert content(Path(".")) == before
     with pytest.raises(DataError):
         validate_speech_set(speech)
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "has a carriage return": lambda raw: raw.replace(b"\n", b"\r\n"),
+    "starts with a byte order mark": lambda raw: b"\xef\xbb\xbf" + raw,
+    "appears twice": lambda raw: raw.splitlines(keepends=True)[0] + raw,
+    "comes after": lambda raw: b"".join(reversed(raw.splitlines(keepends=True))),
+    "no newline at its end": lambda raw: raw[:-1],
+    "is not UTF-8": lambda raw: raw[:-1] + b"\xff\n",
+    "is empty": lambda raw: b"\n" + raw,
+}
+"""What a line's message says -> the damage."""
+
+
+WAYS: dict[str, Callable[[Path], object]] = {
+    "subset": lambda speech: subset_set(find(speech), Selection(count=19), "out"),
+    "split": lambda speech: split_set(find(speech), 2),
+    "combine": lambda speech: combine_sets([find(speech)], "out"),
+    "copy": lambda speech: copy_set(find(speech), "out", utt_prefix="x"),
+    "validate": validate_speech_set,
+}
+
+
+@pytest.mark.parametrize("message", DAMAGE)
+@pytest.mark.parametrize("way", WAYS)
+def test_damaged_tables_are_refused_with_file_and_line(speech: Path, way: str, message: str) -> None:
+    file = speech / "utt2accent"
+    file.write_bytes(DAMAGE[message](file.read_bytes()))
+    before = content(Path("."))
+    with pytest.raises(DataError, match=rf"{re.escape(str(file))}:\d+: .*{message}"):
+        WAYS[way](speech)
+    assert content(Path(".")) == before
+
+
+@pytest.mark.parametrize("name", ["utt2spk", "wav.scp", "utt2image", "text"])
+def test_a_file_of_no_bytes_is_refused(speech: Path, name: str) -> None:
+    (speech / name).write_bytes(b"")
+    before = content(Path("."))
+    for way in WAYS:
+        with pytest.raises(DataError, match=f"{name}: (the file is empty|has no)"):
+            WAYS[way](speech)
+    assert content(Path(".")) == before
 
 
 def test_a_full_disk_leaves_the_old_set(speech: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,6 +92,19 @@ def test_mistakes_end_with_status_2(script: Path, arguments: list[str], message:
     assert not (script.parent / "evil").exists()
 
 
+def test_an_unknown_option_is_answered_with_the_list(script: Path) -> None:
+    error = call(script, "--stopstage", "3", expect=2)
+    assert "options: --nj --name --value --norm --stop-stage --cmd --set --config --help" in error
+
+
+@pytest.mark.parametrize("value", ["", " ", "a  b", "*", "~", "-3", "=x=", "नी", "\u0928\u0940", "'\"\\", "x\ty", "\ufeffx"])
+def test_any_value_arrives_as_it_was_typed(script: Path, value: str) -> None:
+    for words in (["--name", value], [f"--name={value}"]):
+        assert f"name={value}\n" in call(script, *words)
+    assert "nj=4\n" in call(script, f"--set={value}", "--set", value)
+    assert call(script, "--set", value, "--set", value).count(f"set={value}\n") == 2
+
+
 def test_values_are_never_executed(script: Path) -> None:
     hostile = "$(touch evil)`touch evil`\"; touch evil; '%s\n$HOME"
     assert f"name={hostile}\n" in call(script, "--name", hostile)
@@ -99,6 +112,19 @@ def test_values_are_never_executed(script: Path) -> None:
     out = call(script, "--nj", "8", "--config", "c.conf", "--set", "r")
     assert {"name=$(touch evil)", "value=a b", "nj=8", "set=q", "set=r"} <= set(out.splitlines())
     assert not (script.parent / "evil").exists()
+
+
+def test_a_config_file_with_hostile_lines_is_read_and_not_run(script: Path) -> None:
+    lines = ["name=`touch evil`; touch evil", "value='$HOME (*)'", 'cmd="run.pl --mem 4G"   # a runner', "", "  # nj=9"]
+    (script.parent / "my conf").write_text("\r\n".join(lines))  # Windows line ends, and none at the end
+    out = call(script, "--config", "my conf")
+    assert {"name=`touch evil`; touch evil", "value=$HOME (*)", "nj=4"} <= set(out.splitlines())
+    assert not (script.parent / "evil").exists()
+    (script.parent / "bom").write_text("\ufeffnj=2\n", encoding="utf-8")
+    assert "bom:1: expected name=value" in call(script, "--config", "bom", expect=2)
+    (script.parent / "empty").touch()
+    assert "nj=4" in call(script, "--config=empty")
+    assert "no such file: ." in call(script, "--config", ".", expect=2)
 
 
 @pytest.mark.parametrize(("line", "message"), [("nonsense", "c.conf:2: expected name=value"), ("njj=3", "c.conf:2")])

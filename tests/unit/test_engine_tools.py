@@ -50,3 +50,39 @@ def test_split_refuses_bad_input(tmp_path: Path) -> None:
         done = split(tmp_path, *arguments)
         assert done.returncode == status
         assert message in done.stderr
+
+
+HOSTILE = [
+    "a'b /it's.wav",
+    'c"d "x".wav',
+    "$(touch${IFS}evil) $(touch evil).wav",
+    "`touch evil` x",
+    "-n --help",
+    "%s %d\\n",
+    "\ufeffbom x",
+    "क\u093c nfd.wav",
+    "crlf x.wav\r",
+    "* ../*.wav",
+]
+
+
+def test_split_carries_hostile_lines_unharmed(tmp_path: Path) -> None:
+    text = "".join(f"{line}\n" for line in HOSTILE).encode()
+    folder = tmp_path / "it's a $(touch evil) folder"
+    folder.mkdir()
+    (folder / "a b.c.scp").write_bytes(text)
+    done = split(tmp_path, str(folder / "a b.c.scp"), "3", str(folder / "out"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
+    assert b"".join((folder / "out" / f"a b.c.{job}.scp").read_bytes() for job in (1, 2, 3)) == text
+    assert not list(tmp_path.rglob("evil"))
+
+
+def test_split_leaves_other_files_alone(tmp_path: Path) -> None:
+    (tmp_path / "wav.scp").write_text("a 1\nb 2\n")
+    (tmp_path / "s").mkdir()
+    for name in ("wav.x.scp", "wav.1.ark", "other.1.scp", "wav.9.scp"):
+        (tmp_path / "s" / name).write_text("kept\n")
+    split(tmp_path, "wav.scp", "2", "s")
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == [
+        "other.1.scp", "wav.1.ark", "wav.1.scp", "wav.2.scp", "wav.x.scp",
+    ]  # fmt: skip

@@ -40,6 +40,8 @@ def combine_sets(sources: Sequence[SpeechFiles], out: StrPath, *, features: bool
         DataError: an utterance is in two sources, lines or settings differ, or a source is not well-formed.
         UsageError: ``out`` cannot be written.
     """
+    for source in sources:
+        source.refuse_empty()
     out = new_set_path(out, [source.path for source in sources])
     _one_language(sources)
     tables, remarks = _common_tables(sources, features)

@@ -23,6 +23,8 @@ _SETTINGS = re.compile(r"frame_shift|feats/.+\.yaml")
 _JOB_PART = re.compile(r"feats/.+\.\d+\.\w+")
 _LEFT_BEHIND = re.compile(r"\..*|split\d+(utt)?/.*|log/.*|feats/(\..*|.+\.ark)|rejected|duplicates|removed")
 """Files of this very set: archives (scp files go on pointing to them), logs, job splits, lists of what was left out."""
+WHOLE_TABLES = ("utt2spk", "wav.scp", "segments", "utt2lang", "utt2dur", "utt2image", "text")
+"""Tables that have a line for every utterance (recording), when they exist."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,17 @@ class SpeechFiles:
         if name not in self.tables:
             raise DataError(f"no such file; {what_for} needs it", where=str(self.path / name))
         return self.path / name
+
+    def refuse_empty(self) -> None:
+        """Refuse a set in which a table that has a line for every utterance has none at all.
+
+        Raises:
+            DataError: names the file; such a set would be carried on as if it were whole.
+        """
+        for name in WHOLE_TABLES:
+            if (self.path / name).exists() and not (self.path / name).stat().st_size:
+                hint = f"restore it; utils/validate_data_dir.sh {self.path} says what else is wrong"
+                raise DataError("the file is empty (0 bytes)", where=str(self.path / name), hint=hint)
 
     def warning(self) -> str | None:
         """A line about files that are not taken along; None when there are none."""

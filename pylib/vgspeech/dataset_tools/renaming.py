@@ -31,6 +31,7 @@ def copy_set(source: SpeechFiles, out: StrPath, *, utt_prefix: str = "", spk_pre
         UsageError: a prefix holds a blank or ``/``, or ``out`` cannot be written.
         DataError: the set is not well-formed.
     """
+    source.refuse_empty()
     for option, given in (("--utt-prefix", utt_prefix), ("--spk-prefix", spk_prefix)):
         if any(character.isspace() or character in "/\0" for character in given):
             raise UsageError(f"{option} '{given}' contains a blank or '/'")

@@ -48,6 +48,7 @@ def subset_set(source: SpeechFiles, selection: Selection, out: StrPath) -> tuple
         UsageError: there are fewer units than asked for, or ``out`` cannot be written.
         DataError: the set is not well-formed, lacks a needed table, or lacks a listed id; or nothing is left.
     """
+    source.refuse_empty()
     out = new_set_path(out, [source.path])
     ids = read_keys(source.path / "utt2spk")
     units = _candidates(source, selection)

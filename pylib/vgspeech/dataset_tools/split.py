@@ -40,6 +40,7 @@ def split_set(source: SpeechFiles, num_parts: int, *, by: str = "speaker") -> Sp
         UsageError: ``num_parts`` is not positive.
         DataError: the set is empty or not well-formed.
     """
+    source.refuse_empty()
     if num_parts < 1:
         raise UsageError(f"the number of parts must be at least 1, not {num_parts}")
     spoken: dict[bytes, list[bytes]] = {}
