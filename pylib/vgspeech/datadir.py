@@ -316,6 +316,7 @@ def write_speech_set(
     utt2dur: Mapping[str, float],
     utt2image: Mapping[str, str],
     segments: Mapping[str, Segment] | None = None,
+    utt2share: Mapping[str, bool] | None = None,
     text: Mapping[str, str] | None = None,
     ctm: Mapping[str, Sequence[Word]] | None = None,
     ctm_phones: Mapping[str, Sequence[Word]] | None = None,
@@ -328,6 +329,7 @@ def write_speech_set(
         utt2spk, utt2lang, utt2image: utterance -> speaker, language, image.
         utt2dur: utterance -> seconds.
         segments, text, ctm, ctm_phones: see the module's text; None when there are none.
+        utt2share: utterance -> whether its sound may appear in reports; None when all may.
     """
     path = Path(path)
     write_table(
@@ -342,9 +344,11 @@ def write_speech_set(
     write_table(path / "utt2dur", {key: format_seconds(value) for key, value in utt2dur.items()})
     write_table(path / "utt2image", utt2image)
     _write_segments(path / "segments", segments)
-    for name, table in (("text", text), ("ctm", ctm), ("ctm_phones", ctm_phones)):
+    for name, table in (("utt2share", utt2share), ("text", text), ("ctm", ctm), ("ctm_phones", ctm_phones)):
         if table is None:
             (path / name).unlink(missing_ok=True)
+    if utt2share is not None:
+        write_table(path / "utt2share", {key: "yes" if value else "no" for key, value in utt2share.items()})
     if text is not None:
         write_table(path / "text", text)
     if ctm is not None:

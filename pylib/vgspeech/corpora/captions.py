@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A metadata file (or a folder tree)."""
+
+    path: Path
+    places: Callable[[Iterable[int]], dict[int, str]]
+    """Record numbers -> where each stands, as messages say it: ``file:line: record N``. May read the file again."""
 
 
 class Caption(NamedTuple):
@@ -22,10 +31,20 @@ class Caption(NamedTuple):
     """Transcript, words joined by single spaces; empty when the release has none."""
     alignment: str
     """``start__WORD__end`` items; empty when the release has none."""
-    source: Path
-    """The metadata file it stands in."""
+    source: Source
+    """What it stands in."""
     record: int
     """Number of the record in its metadata file, from 1."""
+    start_s: float = 0.0
+    """Where in the recording the caption starts, in seconds."""
+    end_s: float | None = None
+    """Where it ends; None is the recording's end."""
+    share: bool = True
+    """Whether the speaker agreed that the recording appears in reports."""
+
+    def is_piece(self) -> bool:
+        """Whether the caption is a part of its recording."""
+        return self.start_s > 0 or self.end_s is not None
 
 
 class Rejected(NamedTuple):
@@ -39,9 +58,9 @@ class Rejected(NamedTuple):
 
 @dataclass
 class SplitRecords:
-    """The records of one metadata file."""
+    """The records of one metadata file, or those of them that belong to one split."""
 
-    source: Path
+    source: Source
     captions: list[Caption] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     duplicates: list[Rejected] = field(default_factory=list)

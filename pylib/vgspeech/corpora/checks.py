@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vgspeech.corpora.captions import Caption, Rejected
+from vgspeech.corpora.captions import Caption, Rejected, Source
 from vgspeech.corpora.division import Division, Part
 from vgspeech.corpora.headers import Header, audio_header, image_header, read_headers
 from vgspeech.corpora.metadata import record_places
 from vgspeech.errors import DataError
 from vgspeech.tables import check_rejected, write_rejected
+from vgspeech.waves import SEGMENT_OVERSHOOT_S
 
 
 @dataclass
@@ -24,27 +25,42 @@ class Pictures:
     rejected: dict[str, str] = field(default_factory=dict)
 
 
-def check_recordings(division: Division, roots: dict[str, Path], jobs: int) -> dict[str, float]:
+def check_recordings(division: Division, roots: dict[str, Path], jobs: int, memory: Path) -> dict[str, Header]:
     """Read the headers of all recordings; captions with a bad one move, in place, to their part's ``rejected``.
 
     Args:
         division: all captions.
         roots: language -> root of its release.
         jobs: worker processes.
+        memory: folder where headers are kept, so that an interrupted check goes on where it stopped.
 
     Returns:
-        path of a usable recording -> seconds.
+        path of a usable recording, as the metadata have it -> its header.
     """
     paths = {f"{roots[language]}/{c.wav}" for _, language, part in parts_of(division) for c in part.captions}
-    headers = read_headers(audio_header, sorted(paths), jobs, "recordings")
-    bad = {path: header.problem for path, header in headers.items() if header.problem}
+    headers = read_headers(audio_header, sorted(paths), jobs, "recordings", memory)
     for _, language, part in parts_of(division):
-        located = [(caption, f"{roots[language]}/{caption.wav}") for caption in part.captions]
-        _reject(part, [(caption, f"{path}: {bad[path]}") for caption, path in located if path in bad])
-    return {path: header.duration_s for path, header in headers.items() if not header.problem}
+        bad = []
+        for caption in part.captions:
+            path = f"{roots[language]}/{caption.wav}"
+            problem = headers[path].problem or _outside(caption, headers[path].duration_s)
+            if problem:
+                bad.append((caption, f"{path}: {problem}"))
+        _reject(part, bad)
+    return {path: header for path, header in headers.items() if not header.problem}
 
 
-def check_images(division: Division, root: Path, jobs: int) -> dict[str, Pictures]:
+def _outside(caption: Caption, duration_s: float) -> str:
+    """What is wrong with a piece of a recording; empty when nothing is."""
+    if not caption.is_piece() or (
+        caption.start_s < duration_s and (caption.end_s or 0.0) <= duration_s + SEGMENT_OVERSHOOT_S
+    ):
+        return ""
+    end = "its end" if caption.end_s is None else f"{caption.end_s:g} s"
+    return f"the piece from {caption.start_s:g} s to {end} lies outside the recording of {duration_s:.3f} s"
+
+
+def check_images(division: Division, root: Path, jobs: int, memory: Path) -> dict[str, Pictures]:
     """Read the headers of all images; captions of a bad one move, in place, to their part's ``rejected``.
 
     Returns:
@@ -54,7 +70,7 @@ def check_images(division: Division, root: Path, jobs: int) -> dict[str, Picture
         DataError: two files would have one image id.
     """
     paths = {caption.image: f"{root}/{caption.image}" for _, _, part in parts_of(division) for caption in part.captions}
-    headers = read_headers(image_header, sorted(paths.values()), jobs, "images")
+    headers = read_headers(image_header, sorted(paths.values()), jobs, "images", memory)
     pictures = {}
     for split, parts in division.items():
         pictures[split] = found = Pictures()
@@ -78,6 +94,7 @@ def check_images(division: Division, root: Path, jobs: int) -> dict[str, Picture
 def _enter(found: Pictures, caption: Caption, path: str, header: Header) -> None:
     """Enter a caption's image."""
     image = caption.image_id
+    path = header.path or path
     other = found.paths.setdefault(image, path)
     if other != path:
         raise DataError(
@@ -103,10 +120,10 @@ def _reject(part: Part, bad: list[tuple[Caption, str]]) -> None:
 def _places(captions: Iterable[Caption]) -> list[str]:
     """Where captions stand in their metadata files, looked up anew: ``file:line: record N``."""
     keys = [(caption.source, caption.record) for caption in captions]
-    numbers: dict[Path, list[int]] = defaultdict(list)
+    numbers: dict[Source, list[int]] = defaultdict(list)
     for source, record in keys:
         numbers[source].append(record)
-    places = {source: record_places(source, records) for source, records in numbers.items()}
+    places = {source: source.places(records) for source, records in numbers.items()}
     return [places[source][record] for source, record in keys]
 
 

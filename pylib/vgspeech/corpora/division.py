@@ -49,6 +49,20 @@ def divide(lead: Release, others: Sequence[Release] = ()) -> Division:
     return division
 
 
+def side_by_side(releases: Sequence[Release]) -> Division:
+    """Put every caption into the split of its own release: of releases in several languages that share their splits.
+
+    With several releases the language becomes the prefix of speakers and utterances.
+    """
+    division: Division = {}
+    for release in releases:
+        for split, records in release.splits.items():
+            captions = with_language(release.language, records.captions) if len(releases) > 1 else records.captions
+            part = Part(captions, records.rejected, records.duplicates)
+            division.setdefault(split, {})[release.language] = part
+    return division
+
+
 def _place(release: Release, division: Division, splits_of: dict[str, list[str]]) -> None:
     parts = {split: division[split].setdefault(release.language, Part()) for split in division}
     first = "train" if "train" in parts else min(parts)
@@ -105,30 +119,38 @@ def _hash(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def check_leaks(division: Division, allow_overlap: bool) -> list[str]:
+def check_leaks(division: Division, allow_overlap: bool, speakers_apart: bool = False) -> list[str]:
     """Look for images and speakers that several splits share.
+
+    Args:
+        division: all captions.
+        allow_overlap: do not refuse what is found.
+        speakers_apart: the corpus promises that splits share no speakers either.
 
     Returns:
         One sentence for every two splits that share something, with numbers.
 
     Raises:
-        DataError: splits share images and ``allow_overlap`` is false.
+        DataError: splits share images (or speakers that the corpus keeps apart) and ``allow_overlap`` is false.
     """
     images = {split: set().union(*(part.image_ids() for part in parts.values())) for split, parts in division.items()}
     speakers = {
         split: {c.speaker for part in parts.values() for c in part.captions} - {UNKNOWN_SPEAKER}
         for split, parts in division.items()
     }
-    leaks, notes = [], []
+    leaks: list[str] = []
+    notes: list[str] = []
     for a, b in combinations(division, 2):
         shared = images[a] & images[b]
         if shared:
             leaks.append(f"{a} and {b} share {_examples(shared, 'image')}")
         if speakers[a] & speakers[b]:
-            notes.append(f"{a} and {b} share {_examples(speakers[a] & speakers[b], 'speaker')}")
+            found = f"{a} and {b} share {_examples(speakers[a] & speakers[b], 'speaker')}"
+            (leaks if speakers_apart else notes).append(found)
     if leaks and not allow_overlap:
+        what = "images or speakers" if speakers_apart else "images"
         raise DataError(
-            "splits share images, so scores would be too good: " + "; ".join(leaks),
+            f"splits share {what}, so scores would be too good: " + "; ".join(leaks),
             hint="repair the metadata, or keep the splits as they are with --allow-overlap true",
         )
     return leaks + notes

@@ -6,20 +6,31 @@ it, so durations, features and alignments would not belong together.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+import stat
 import warnings
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vgspeech.errors import DataError
+from vgspeech.files import atomic_write
 from vgspeech.images import FORMATS, MAX_PIXELS
 from vgspeech.progress import track
 from vgspeech.waves import open_sound
 
+Result = TypeVar("Result")
+BLOCK = 16384
+"""Files after which headers are kept on disk."""
 _CHUNK = 64
+_NO_FILE = "no such file"
+_UNREAD = (".m4a", ".mp4", ".aac", ".amr", ".3gp", ".wma")
+_CONVERT = "convert such recordings first: ffmpeg -i IN.m4a OUT.flac"
 _TURNED = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 
@@ -31,23 +42,25 @@ class Header(NamedTuple):
     duration_s: float = 0.0
     width: int = 0
     height: int = 0
+    path: str = ""
+    """Where the file lies, when its extension is written in other letters (``a.JPG`` for ``a.jpg``)."""
 
 
 def audio_header(path: str) -> Header:
     """Duration of a recording from its header, or what is wrong with it."""
-    problem = _missing(path)
+    problem, path, other = _look_for(path)
     if problem:
         return Header(problem)
     try:
         with open_sound(path) as sound:
-            return Header(duration_s=sound.frames / sound.samplerate)
+            return Header(duration_s=sound.frames / sound.samplerate, path=other)
     except DataError as error:
-        return Header(error.what)
+        return Header(f"{error.what}; {_CONVERT}" if path.lower().endswith(_UNREAD) else error.what)
 
 
 def image_header(path: str) -> Header:
     """Width and height of an image as shown (EXIF rotation applied) from its header, or what is wrong with it."""
-    problem = _missing(path)
+    problem, path, other = _look_for(path)
     if problem:
         return Header(problem)
     try:
@@ -63,10 +76,12 @@ def image_header(path: str) -> Header:
         return Header(f"not a readable image: {reason}")
     if width * height > MAX_PIXELS:
         return Header(f"the image claims {width} x {height} pixels, more than {MAX_PIXELS // 10**6} million")
-    return Header(width=height if turned else width, height=width if turned else height)
+    return Header(width=height if turned else width, height=width if turned else height, path=other)
 
 
-def read_headers(read: Callable[[str], Header], paths: Sequence[str], jobs: int, what: str) -> dict[str, Header]:
+def read_headers(
+    read: Callable[[str], Header], paths: Sequence[str], jobs: int, what: str, memory: Path | None = None
+) -> dict[str, Header]:
     """Apply ``audio_header`` or ``image_header`` to many files.
 
     Args:
@@ -74,22 +89,101 @@ def read_headers(read: Callable[[str], Header], paths: Sequence[str], jobs: int,
         paths: files, each once.
         jobs: number of worker processes; 1 works in this process.
         what: for the progress line.
+        memory: folder where good headers of large corpora are kept, block by block, with the files' sizes and times: a
+            check that was interrupted reads only the rest, and files that have changed, when it is started again.
 
     Returns:
         path -> header, in the order of ``paths``.
     """
+    if memory is None or len(paths) <= BLOCK:
+        return dict(zip(paths, track(_map(read, paths, jobs), len(paths), what, "files"), strict=True))
+    parts = [memory / f"{what}.{number}.jsonl" for number in range(-(-len(paths) // BLOCK))]
+    known = _recall(parts)
+    headers: dict[str, Header] = {}
+    found = _map(partial(_read_unless_known, read, known), paths, jobs)
+    lines: list[str] = []
+    fresh = False
+    for path, (header, line, new) in zip(paths, track(found, len(paths), what, "files"), strict=True):
+        headers[path] = header
+        lines += [line] if line else []
+        fresh |= new
+        if len(headers) % BLOCK == 0 or len(headers) == len(paths):
+            if fresh:
+                with atomic_write(parts[(len(headers) - 1) // BLOCK]) as stream:
+                    stream.writelines(lines)
+            lines, fresh = [], False
+    return headers
+
+
+def _map(function: Callable[[str], Result], paths: Sequence[str], jobs: int) -> Iterator[Result]:
     if jobs <= 1 or len(paths) < 4 * _CHUNK:
-        return dict(zip(paths, track(map(read, paths), len(paths), what, "files"), strict=True))
+        yield from map(function, paths)
+        return
+    global _work
+    _work = function  # inherited by the workers: what is known of 400,000 files is not sent to them
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        headers = pool.imap(read, paths, chunksize=_CHUNK)
-        return dict(zip(paths, track(headers, len(paths), what, "files"), strict=True))
+        yield from pool.imap(_call, paths, chunksize=_CHUNK)
+
+
+_work: Callable[[str], object] | None = None
+
+
+def _call(path: str) -> Any:
+    assert _work is not None  # set before the workers start
+    return _work(path)
+
+
+def _read_unless_known(
+    read: Callable[[str], Header], known: dict[str, tuple[int, int, Header]], path: str
+) -> tuple[Header, str, bool]:
+    """(header, line to remember it by, whether it had to be read); bad headers are not remembered."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return read(path), "", True
+    size, time_ns, header = known.get(path, (-1, -1, Header()))
+    new = (size, time_ns) != (status.st_size, status.st_mtime_ns)
+    if new:
+        header = read(path)
+    if header.problem:
+        return header, "", new
+    numbers = [header.duration_s, header.width, header.height]
+    return header, json.dumps([path, status.st_size, status.st_mtime_ns, *numbers]) + "\n", new
+
+
+def _recall(parts: Sequence[Path]) -> dict[str, tuple[int, int, Header]]:
+    known = {}
+    for part in parts:
+        if part.exists():
+            for line in part.read_text(encoding="utf-8").splitlines():
+                path, size, time_ns, duration_s, width, height = json.loads(line)
+                known[path] = size, time_ns, Header("", duration_s, width, height)
+    return known
+
+
+def _look_for(path: str) -> tuple[str, str, str]:
+    """(what is wrong, the file's path, the same when it is not ``path``).
+
+    Where no such file is, one whose extension differs in case only will do: lists and folders are often written on
+    machines to which that is the same.
+    """
+    problem = _missing(path)
+    if problem != _NO_FILE:
+        return problem, path, ""
+    stem, extension = os.path.splitext(path)
+    for spelling in (extension.lower(), extension.upper()):
+        if spelling != extension and os.path.exists(stem + spelling):
+            return _missing(stem + spelling), stem + spelling, stem + spelling
+    return problem, path, ""
 
 
 def _missing(path: str) -> str:
     try:
-        size = os.stat(path).st_size
+        status = os.stat(path)
+    except FileNotFoundError:
+        return _NO_FILE
     except OSError as error:
-        return "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-    if not os.path.isfile(path):
+        return f"cannot be read: {error.strerror}"
+    if not stat.S_ISREG(status.st_mode):
         return "not a file"
-    return "the file is empty (0 bytes)" if size == 0 else ""
+    return "the file is empty (0 bytes)" if status.st_size == 0 else ""

@@ -66,7 +66,12 @@ def image_id(path: str) -> str:
         stem = root
     if not stem or stem.endswith("/"):
         raise ValueError(f"path {path!r} names no image")
-    return _NOT_IN_ID.sub(_percent, stem).replace("/", "%2F")
+    return path_id(stem)
+
+
+def path_id(path: str) -> str:
+    """A path as a table key: ``%``, ``/``, whitespace and control characters as ``%XX``."""
+    return _NOT_IN_ID.sub(_percent, path).replace("/", "%2F")
 
 
 def image_stem(image: str) -> str:

@@ -8,14 +8,11 @@ are looked up below a root of the user's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from vgspeech.corpora.captions import Caption, Rejected, Release, SplitRecords
-from vgspeech.corpora.ids import UNKNOWN_SPEAKER, image_id, release_path, require_unicode, speaker_id, utterance_id
-from vgspeech.corpora.metadata import Metadata, read_metadata, record_places
-from vgspeech.errors import DataError
+from vgspeech.corpora.captions import Release
+from vgspeech.corpora.metadata import WavPath, read_json_split
+from vgspeech.corpora.records import require_tree, split_name
 
 ENGLISH_TREE = """\
 PlacesAudio_400k_distro/
@@ -33,8 +30,6 @@ PlacesHindi100k/
 _SPLIT = re.compile(r"(train|dev|test)(_[A-Za-z0-9]+)*")
 _HINDI_FILE = re.compile(r".*?Hindi.*?_((?:train|dev|val|test)(?:_[A-Za-z0-9]+)*)\.json")
 
-WavPath = Callable[[str, str], str]
-
 
 def read_english(root: Path) -> Release:
     """Read a release of Places Audio in English.
@@ -45,12 +40,12 @@ def read_english(root: Path) -> Release:
         DataError: the folder or its metadata are missing, or a file is not JSON.
     """
     folder = root / "metadata"
-    _require(folder.is_dir(), root, folder, ENGLISH_TREE)
+    require_tree(folder.is_dir(), root, folder, ENGLISH_TREE)
     names = sorted(path.name for path in folder.glob("*.json"))
     newer = [name for name in names if name.endswith("_2020.json")]
     files, notes = {}, []
     for name in newer or names:
-        split = _split_name(name.removesuffix(".json").removesuffix("_2020"))
+        split = split_name(name.removesuffix(".json").removesuffix("_2020"))
         if _SPLIT.fullmatch(split):
             files[split] = folder / name
         else:
@@ -58,7 +53,7 @@ def read_english(root: Path) -> Release:
     if newer and len(newer) < len(names):
         older = ", ".join(name for name in names if name not in newer)
         notes.append(f"{folder} holds the splits of 2020 and others; the others were left alone: {older}")
-    _require(bool(files), root, folder / "*.json", ENGLISH_TREE)
+    require_tree(bool(files), root, folder / "*.json", ENGLISH_TREE)
     return _read("en", root, files, lambda wav, split: wav, notes)
 
 
@@ -70,11 +65,11 @@ def read_hindi(root: Path) -> Release:
     Raises:
         DataError: the folder or its metadata are missing, or a file is not JSON.
     """
-    _require(root.is_dir(), root, root, HINDI_TREE)
+    require_tree(root.is_dir(), root, root, HINDI_TREE)
     matches = {path: _HINDI_FILE.fullmatch(path.name) for path in sorted(root.glob("*.json"))}
-    files = {_split_name(match[1]): path for path, match in matches.items() if match}
+    files = {split_name(match[1]): path for path, match in matches.items() if match}
     notes = [f"{path} was left alone: its name is not that of a split" for path, match in matches.items() if not match]
-    _require(bool(files), root, root / "*Hindi*_{train,dev,test}.json", HINDI_TREE)
+    require_tree(bool(files), root, root / "*Hindi*_{train,dev,test}.json", HINDI_TREE)
     return _read("hi", root, files, lambda wav, split: hindi_wav(root, wav, split), notes)
 
 
@@ -99,108 +94,6 @@ def hindi_wav(root: Path, wav: str, split: str) -> str:
     return paths[0] if len(paths) == 1 else next((path for path in paths if (root / path).exists()), paths[0])
 
 
-def _split_name(name: str) -> str:
-    return "dev" + name[3:] if name == "val" or name.startswith("val_") else name
-
-
-def _require(found: bool, root: Path, missing: Path, tree: str) -> None:
-    if found:
-        return
-    drawn = "expected:\n    " + tree.replace("\n", "\n    ")
-    inside = [path for path in sorted(root.glob("*/")) if (path / missing.name).exists()] if root.is_dir() else []
-    if inside:
-        drawn = f"did you mean {inside[0]}?\n  {drawn}"
-    what = f"the corpus has no {missing.relative_to(root)}" if root.is_dir() else "no such corpus folder"
-    raise DataError(what, where=str(root), hint=drawn)
-
-
 def _read(language: str, root: Path, files: dict[str, Path], wav_path: WavPath, notes: list[str]) -> Release:
-    splits = {split: _read_split(path, split, wav_path) for split, path in sorted(files.items())}
+    splits = {split: read_json_split(path, split, wav_path) for split, path in sorted(files.items())}
     return Release(language, root, splits, notes)
-
-
-def _read_split(path: Path, split: str, wav_path: WavPath) -> SplitRecords:
-    """One metadata file: its captions, and what had to be refused with file and line."""
-    metadata = read_metadata(path)
-    records = SplitRecords(source=path)
-    refused: dict[int, tuple[str, str]] = {}
-    first_use: dict[tuple[str, str], int] = {}
-    names: dict[str, int] = {}
-    image_ids: dict[str, str] = {}
-    for number, item in enumerate(metadata.records, start=1):
-        try:
-            caption = _caption(item, path, number, split, metadata, wav_path, image_ids)
-        except ValueError as error:
-            refused[number] = str(error), _image_id_of(item, metadata)
-            continue
-        earlier = first_use.setdefault((caption.wav, caption.image), number)
-        if earlier != number:
-            reason = f"duplicate of record {earlier} in {path}"
-            records.duplicates.append(Rejected(f"{split}#{number}", reason, caption.image_id))
-        elif names.setdefault(caption.utterance, number) != number:
-            reason = f"utterance id {caption.utterance} is also that of record {names[caption.utterance]}"
-            refused[number] = reason, caption.image_id
-        else:
-            records.captions.append(caption)
-    places = record_places(path, refused)
-    records.rejected = [
-        Rejected(f"{split}#{number}", f"{places[number]}: {reason}", image_id)
-        for number, (reason, image_id) in refused.items()
-    ]
-    return records
-
-
-def _caption(
-    item: Any, source: Path, number: int, split: str, metadata: Metadata, wav_path: WavPath, image_ids: dict[str, str]
-) -> Caption:
-    """A checked record; ValueError says what is wrong with it. ``image_ids`` keeps one string for each image."""
-    if not isinstance(item, dict):
-        raise ValueError(f"expected an object with keys such as 'wav' and 'image', got {str(item)[:40]!r}")
-    wav = wav_path(release_path(_text_of(item, "wav"), metadata.audio_base), split)
-    if wav.startswith("|") or wav.endswith("|") or re.search(r":\d+$", wav) or wav != wav.strip():
-        raise ValueError(f"path {wav!r} would be read as a command or an archive offset")
-    image = release_path(_text_of(item, "image"), metadata.image_base)
-    speaker = _name_of(item, "speaker", UNKNOWN_SPEAKER)
-    # Numbers follow the file's order, so rejecting a record leaves the ids of all others as they are.
-    name = _name_of(item, "uttid", f"{split}{number:06d}")
-    return Caption(
-        utterance=utterance_id(speaker, name),
-        speaker=speaker_id(speaker),
-        image=image,
-        image_id=image_ids.get(image) or image_ids.setdefault(image, image_id(image)),
-        wav=wav,
-        text=" ".join(_optional(item, "asr_text").split()),
-        alignment=_optional(item, "text_alignment"),
-        source=source,
-        record=number,
-    )
-
-
-def _text_of(item: dict[str, Any], key: str) -> str:
-    value = item.get(key)
-    if value is None or value == "":
-        raise ValueError(f"no '{key}'")
-    if not isinstance(value, str):
-        raise ValueError(f"'{key}' is not text: {str(value)[:40]}")
-    return value
-
-
-def _name_of(item: dict[str, Any], key: str, default: str) -> str:
-    value = item.get(key)
-    return default if value is None or value == "" else str(value)
-
-
-def _optional(item: dict[str, Any], key: str) -> str:
-    value = item.get(key)
-    if not isinstance(value, str):
-        return ""
-    require_unicode(value)
-    return value
-
-
-def _image_id_of(item: Any, metadata: Metadata) -> str:
-    """The image of a record that is refused for another reason, where it can be told."""
-    try:
-        return image_id(release_path(_text_of(item, "image"), metadata.image_base)) if isinstance(item, dict) else ""
-    except ValueError:
-        return ""

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vgspeech.corpora.captions import Release
+from vgspeech.corpora.captions import Caption, Release
 from vgspeech.corpora.checks import Pictures, check_images, check_recordings, list_rejected
 from vgspeech.corpora.division import Division, Part, check_leaks, divide, drop_incomplete, take_subset
+from vgspeech.corpora.headers import Header
+from vgspeech.corpora.ids import path_id
 from vgspeech.corpora.truth import Alignments, Truth
-from vgspeech.datadir import write_image_set, write_speech_set
+from vgspeech.datadir import Segment, write_image_set, write_speech_set
 from vgspeech.errors import DataError
 from vgspeech.files import atomic_write
 
@@ -28,6 +30,8 @@ class Settings:
     """Largest fraction of unusable captions, and of unusable images, in a set."""
     allow_overlap: bool = False
     """Keep splits that share images."""
+    speakers_apart: bool = False
+    """Splits must share no speakers either, unless ``allow_overlap``."""
     require_all_languages: bool = True
     """Leave out images that lack a caption in one of the languages."""
     subset: int = 0
@@ -71,26 +75,32 @@ def prepare(lead: Release, others: Sequence[Release], out: Path, settings: Setti
     Raises:
         DataError: nothing is left of a split, splits share images, or more than ``max_bad`` of a set is unusable.
     """
+    return prepare_division(divide(lead, others), (lead, *others), out, settings, truth)
+
+
+def prepare_division(
+    division: Division, releases: Sequence[Release], out: Path, settings: Settings, truth: Truth
+) -> Prepared:
+    """Write the data directories of captions that are already divided into splits, as ``prepare`` does."""
     if not settings.images.is_dir():
         hint = "give the folder that image paths in the metadata are relative to: --images DIR"
         raise DataError("no such folder of images", where=str(settings.images), hint=hint)
-    roots = {release.language: release.root for release in (lead, *others)}
-    done = Prepared(notes=[note for release in (lead, *others) for note in release.notes])
-    division = divide(lead, others)
+    roots = {release.language: release.root for release in releases}
+    done = Prepared(notes=list(dict.fromkeys(note for release in releases for note in release.notes)))
     if settings.require_all_languages:
         done.notes += _dropped(drop_incomplete(division), "have no caption in one of the languages")
     if settings.subset:
         take_subset(division, settings.subset)
     _require_captions(division)
-    done.notes += check_leaks(division, settings.allow_overlap)
-    seconds = check_recordings(division, roots, settings.jobs)
-    pictures = check_images(division, settings.images, settings.jobs)
+    done.notes += check_leaks(division, settings.allow_overlap, settings.speakers_apart)
+    recordings = check_recordings(division, roots, settings.jobs, out / ".headers")
+    pictures = check_images(division, settings.images, settings.jobs, out / ".headers")
     list_rejected(division, pictures, out, settings.max_bad)
     if settings.require_all_languages:
         done.notes += _dropped(drop_incomplete(division), "lost their last usable caption in one of the languages")
     _require_captions(division)
     for split, parts in division.items():
-        _write_split(split, parts, pictures[split], out, roots, seconds, truth, done)
+        _write_split(split, parts, pictures[split], out, roots, recordings, truth, done)
     _copy_lexicon(truth, out)
     done.notes += _leftovers(division, out)
     return done
@@ -119,7 +129,7 @@ def _write_split(
     pictures: Pictures,
     out: Path,
     roots: dict[str, Path],
-    seconds: dict[str, float],
+    recordings: dict[str, Header],
     truth: Truth,
     done: Prepared,
 ) -> None:
@@ -136,7 +146,7 @@ def _write_split(
         words = Alignments(part.captions, truth.words.get(language, {}))
         phones = Alignments(part.captions, truth.phones.get(language, {}), metadata=False)
         name = f"{split}_{language}"
-        durations = _write_speech(out / "speech" / name, language, roots[language], part, seconds, words, phones)
+        durations = _write_speech(out / "speech" / name, language, roots[language], part, recordings, words, phones)
         speakers = {caption.speaker for caption in part.captions}
         counts = (len(part.captions), len(speakers), len(part.image_ids()), sum(durations.values()) / 3600)
         done.sets.append(SetSummary(name, *counts, len(part.rejected), len(part.duplicates)))
@@ -152,26 +162,35 @@ def _write_speech(
     language: str,
     root: Path,
     part: Part,
-    seconds: dict[str, float],
+    recordings: dict[str, Header],
     words: Alignments,
     phones: Alignments,
 ) -> dict[str, float]:
     """Write one speech set; returns its durations in seconds."""
     captions = part.captions
-    wav = {c.utterance: f"{root}/{c.wav}" for c in captions}
-    durations = {utterance: seconds[path] for utterance, path in wav.items()}
+    header = {c.utterance: recordings[f"{root}/{c.wav}"] for c in captions}
+    durations = {c.utterance: _seconds(c, header[c.utterance].duration_s) for c in captions}
+    pieces = any(c.is_piece() for c in captions)
     write_speech_set(
         folder,
-        wav=wav,
+        wav={path_id(c.wav) if pieces else c.utterance: header[c.utterance].path or f"{root}/{c.wav}" for c in captions},
+        segments={c.utterance: Segment(path_id(c.wav), c.start_s, c.end_s) for c in captions} if pieces else None,
         utt2spk={c.utterance: c.speaker for c in captions},
         utt2lang={c.utterance: language for c in captions},
         utt2dur=durations,
         utt2image={c.utterance: c.image_id for c in captions},
+        utt2share={c.utterance: c.share for c in captions} if not all(c.share for c in captions) else None,
         text={c.utterance: c.text for c in captions} if any(c.text for c in captions) else None,
         ctm=words or None,
         ctm_phones=phones or None,
     )
     return durations
+
+
+def _seconds(caption: Caption, recording_s: float) -> float:
+    """How long a caption is."""
+    end_s = recording_s if caption.end_s is None else min(caption.end_s, recording_s)
+    return end_s - caption.start_s
 
 
 def _copy_lexicon(truth: Truth, out: Path) -> None:

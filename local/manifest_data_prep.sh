@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Data directories from your own recordings: a manifest (table or JSON), or a folder tree.
+#
+#   local/manifest_data_prep.sh --manifest FILE <data-dir>
+#   local/manifest_data_prep.sh --tree DIR <data-dir>
+#   e.g.: local/manifest_data_prep.sh --manifest recordings/manifest.tsv data/own
+#
+# A manifest has a header line and then one line a caption, separated by tabs (commas and semicolons work too, as do files
+# saved on Windows and by spreadsheet programs):
+#
+#   image            wav                lang  speaker
+#   market.jpg       awa/001.wav        fr    awa
+#   market.jpg       moussa/market.mp3  bam   moussa
+#
+# image, wav    paths, relative to the manifest's folder (or to --images and --audio), or absolute and inside these
+# lang          a tag of two or three letters: en, hi, bam (ISO 639)
+# speaker       a name without blanks
+# start, end    optional: seconds, for captions that are pieces of a long recording
+# text          optional: what is said; used for evaluation only
+# share         optional: yes or no; reports leave out recordings with no
+# split         optional: train, dev or test; without it images are divided by a hash of their names, and stay where they
+#               are when recordings are added
+#
+# As JSON it is a list of objects with these keys. Recordings may be in any format that libsndfile reads (WAV, FLAC, MP3,
+# Ogg, Opus, AIFF ...), at any rate, with any number of channels; M4A from telephones must be converted first.
+#
+# --tree is a folder of the form
+#
+#   recordings/
+#     market/                    one folder for each image
+#       market.jpg               the image (or market.jpg in the folder given as --images)
+#       fr/                      one folder for each language: a tag such as en, hi, bam
+#         awa.wav                the speaker's name; from the second take on with _ and anything behind it
+#         awa_2.wav
+#         moussa.flac
+#       bam/
+#         awa.wav
+#
+# Writes <data-dir>/speech/<split>_<lang> and <data-dir>/images/<split>. With several languages, speakers and utterances
+# have the language in front. What cannot be used is listed with file and line in each set's `rejected`. Nothing is
+# written where the recordings are. An interrupted run is simply started again.
+set -euo pipefail
+root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# begin options
+manifest=                    # the manifest
+tree=                        # or the folder tree
+audio=                       # folder that paths of recordings are relative to (default: the manifest's)
+images=                      # folder that paths of images are relative to (default: the manifest's; with --tree: the tree)
+dev=0.1                      # fraction of the images held out for development
+test=0.1                     # fraction of the images held out for test
+max_bad=0.01                 # fraction of unusable captions, or images, in a set that is tolerated
+allow_overlap=false          # keep splits that share images (or speakers, with --speakers-apart)
+speakers_apart=false         # the splits of the manifest are meant to share no speakers: refuse those that do
+require_all_languages=false  # leave out images without a caption in one of the languages
+subset=0                     # images a split at most, chosen by a hash of their ids; 0 takes all
+nj=4                         # processes that read headers
+# end options
+
+# shellcheck source=utils/parse_options.sh
+. "$root/utils/parse_options.sh"
+[ $# -eq 1 ] || usage_error "expected one argument, <data-dir>"
+[ -n "$manifest$tree" ] || usage_error "which recordings? give --manifest FILE or --tree DIR"
+[ -z "$manifest" ] || [ -z "$tree" ] || usage_error "give --manifest or --tree, not both"
+# shellcheck source=utils/step.sh
+. "$root/utils/step.sh"
+
+python -m vgspeech.bin.prepare_manifest ${manifest:+--manifest "$manifest"} ${tree:+--tree "$tree"} \
+  ${audio:+--audio "$audio"} ${images:+--images "$images"} --dev "$dev" --test "$test" --max-bad "$max_bad" \
+  --allow-overlap "$allow_overlap" --speakers-apart "$speakers_apart" --require-all-languages "$require_all_languages" \
+  --subset "$subset" --nj "$nj" "$1"

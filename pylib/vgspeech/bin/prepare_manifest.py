@@ -1,0 +1,44 @@
+"""Write the data directories of own recordings: a manifest, or a folder tree."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vgspeech.corpora.division import side_by_side
+from vgspeech.corpora.holdout import Fractions
+from vgspeech.corpora.manifest import Roots, read_manifest
+from vgspeech.corpora.options import add_common_options, say, settings_of
+from vgspeech.corpora.prepare import prepare_division
+from vgspeech.corpora.tree import read_tree
+from vgspeech.corpora.truth import Truth
+from vgspeech.errors import UsageError, run_main
+
+VERSION = 1
+
+
+def main() -> None:
+    """Parse the command line, prepare, and say what was written."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--manifest", type=Path, metavar="FILE", help="TSV or JSON, one caption a line")
+    parser.add_argument("--tree", type=Path, metavar="DIR", help="folders <image>/<language>/<speaker>*.wav")
+    parser.add_argument("--audio", type=Path, metavar="DIR", help="root of the recordings (default: the manifest's folder)")
+    parser.add_argument("--dev", type=float, default=0.1, metavar="X", help="fraction of the images held out for dev")
+    parser.add_argument("--test", type=float, default=0.1, metavar="X", help="fraction of the images held out for test")
+    add_common_options(parser, images_required=False, all_languages=False)
+    args = parser.parse_args()
+    if (args.manifest is None) == (args.tree is None):
+        raise UsageError("which recordings? give --manifest FILE or --tree DIR")
+    fractions = Fractions(args.dev, args.test)
+    if args.tree is not None:
+        releases = read_tree(args.tree, args.images or args.tree, fractions)
+        images = releases[0].root
+    else:
+        images = args.images or args.manifest.parent
+        releases = read_manifest(args.manifest, Roots(args.audio or args.manifest.parent, images), fractions)
+    done = prepare_division(side_by_side(releases), releases, args.data, settings_of(args, images), Truth())
+    say(args.data, done)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,58 @@
+"""What the commands that prepare corpora share: options, and the lines that they print."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vgspeech.corpora.prepare import Prepared, Settings
+
+
+def add_common_options(parser: argparse.ArgumentParser, *, images_required: bool = True, all_languages: bool = True) -> None:
+    """Add the options that ``settings_of`` reads, and the folder to write."""
+    parser.add_argument("--images", type=Path, metavar="DIR", required=images_required, help="root of the images")
+    parser.add_argument("--max-bad", type=float, default=0.01, metavar="X", help="largest fraction of unusable inputs")
+    parser.add_argument("--allow-overlap", type=boolean, default=False, metavar="BOOL", help="splits may share images")
+    parser.add_argument("--speakers-apart", type=boolean, default=False, metavar="BOOL", help="splits share no speakers")
+    parser.add_argument("--require-all-languages", type=boolean, default=all_languages, metavar="BOOL")
+    parser.add_argument("--subset", type=int, default=0, metavar="N", help="images a split at most; 0: all")
+    parser.add_argument("--nj", type=int, default=1, metavar="N", help="worker processes that read headers")
+    parser.add_argument("data", type=Path, help="where to write: data/<corpus>")
+
+
+def settings_of(args: argparse.Namespace, images: Path) -> Settings:
+    """The settings that the options say."""
+    return Settings(
+        images=images,
+        max_bad=args.max_bad,
+        allow_overlap=args.allow_overlap,
+        speakers_apart=args.speakers_apart,
+        require_all_languages=args.require_all_languages,
+        subset=args.subset,
+        jobs=args.nj,
+    )
+
+
+def boolean(text: str) -> bool:
+    """``true`` or ``false``, as shell options are written."""
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"expected true or false, not '{text}'")
+    return text == "true"
+
+
+def say(out: Path, done: Prepared) -> None:
+    """Print what was written: notes, a line for each set, and a closing sentence."""
+    for note in done.notes:
+        print(f"note: {note}")
+    for made in done.sets:
+        duplicates = f", {made.duplicates} duplicates left out" if made.duplicates else ""
+        print(
+            f"{made.name}: {made.utterances} utterances, {made.speakers} speakers, {made.images} images, "
+            f"{made.hours:.2f} h; {made.rejected} rejected{duplicates}"
+        )
+    utterances, rejected = (sum(getattr(made, key) for made in done.sets) for key in ("utterances", "rejected"))
+    listed = f", listed with reasons in {out}/speech/*/rejected" if rejected else ""
+    print(
+        f"prepared {out}: {len(done.sets)} speech sets and {done.image_sets} image sets, {utterances} utterances, "
+        f"{rejected} rejected{listed}"
+    )

@@ -1,0 +1,166 @@
+"""What all readers share: records become captions, are listed as refused with file and line, or as repetitions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vgspeech.corpora.captions import Caption, Rejected, Source, SplitRecords
+from vgspeech.corpora.ids import image_id, require_unicode
+from vgspeech.errors import DataError
+
+Item = TypeVar("Item")
+SPLIT = re.compile(r"(train|dev|test)(_[A-Za-z0-9]+)*")
+"""Names of splits."""
+
+
+def collect(
+    items: Iterable[Item],
+    label: str,
+    source: Source,
+    caption_of: Callable[[Item, int], Caption],
+    image_of: Callable[[Item], str],
+) -> SplitRecords:
+    """Read the records of a metadata file.
+
+    Args:
+        items: the records, as the file has them.
+        label: rejected records are called ``label#number``.
+        source: the file, which ``caption_of`` puts into captions too.
+        caption_of: makes a caption of a record and its number (from 1); ValueError says what is wrong with it.
+        image_of: the image id of a record that was refused for another reason, "" where it cannot be told.
+    """
+    records = SplitRecords(source)
+    refused: dict[int, tuple[str, str]] = {}
+    first_use: dict[tuple[str, str, float], int] = {}
+    names: dict[str, int] = {}
+    for number, item in enumerate(items, start=1):
+        try:
+            caption = caption_of(item, number)
+        except ValueError as error:
+            refused[number] = str(error), image_of(item)
+            continue
+        earlier = first_use.setdefault((caption.wav, caption.image, caption.start_s), number)
+        if earlier != number:
+            reason = f"duplicate of record {earlier} in {source.path}"
+            records.duplicates.append(Rejected(f"{label}#{number}", reason, caption.image_id))
+        elif names.setdefault(caption.utterance, number) != number:
+            reason = f"utterance id {caption.utterance} is also that of record {names[caption.utterance]}"
+            refused[number] = reason, caption.image_id
+        else:
+            records.captions.append(caption)
+    places = source.places(refused)
+    records.rejected = [
+        Rejected(f"{label}#{number}", f"{places[number]}: {reason}", image)
+        for number, (reason, image) in refused.items()
+    ]
+    return records
+
+
+def number_of(rejected: Rejected) -> int:
+    """The record number of a record that ``collect`` lists."""
+    return int(rejected.id.rpartition("#")[2])
+
+
+def drain(items: list[Any]) -> Iterable[Any]:
+    """The items of a list, each let go of when the next is asked for: 400,000 records are hundreds of megabytes."""
+    for index, item in enumerate(items):
+        items[index] = None
+        yield item
+
+
+class ImageIds(dict[str, str]):
+    """Image path -> image id, each made once; captions of one image share the strings."""
+
+    def __missing__(self, path: str) -> str:
+        self[path] = image_id(path)
+        return self[path]
+
+
+def text_of(item: dict[str, Any], key: str) -> str:
+    """A value that must be there.
+
+    Raises:
+        ValueError: it is missing, empty or not text.
+    """
+    value = item.get(key)
+    if value is None or value == "":
+        raise ValueError(f"no '{key}'")
+    if not isinstance(value, str):
+        raise ValueError(f"'{key}' is not text: {str(value)[:40]}")
+    return value
+
+
+def name_of(item: dict[str, Any], key: str, default: str) -> str:
+    """A name, which may be written as a number."""
+    value = item.get(key)
+    return default if value is None or value == "" else str(value)
+
+
+def optional_text(item: dict[str, Any], key: str) -> str:
+    """A text that may be missing.
+
+    Raises:
+        ValueError: it is not valid Unicode.
+    """
+    value = item.get(key)
+    if not isinstance(value, str):
+        return ""
+    require_unicode(value)
+    return value
+
+
+def plain_wav(path: str) -> str:
+    """A recording's path that every reader of wav.scp takes for a file.
+
+    Raises:
+        ValueError: it would be read as a command or as an offset into an archive.
+    """
+    if path[:1] == "|" or path[-1:] == "|" or _OFFSET.search(path) or path != path.strip():
+        raise ValueError(f"path {path!r} would be read as a command or an archive offset")
+    return path
+
+
+_OFFSET = re.compile(r":\d+$")
+
+
+def split_name(name: str) -> str:
+    """A split's name as we write it: ``val`` is ``dev``."""
+    return "dev" + name[3:] if name == "val" or name.startswith("val_") else name
+
+
+def require_tree(found: bool, root: Path, missing: Path, tree: str) -> None:
+    """Refuse a corpus folder that lacks something, and draw what is expected.
+
+    Raises:
+        DataError: ``found`` is false.
+    """
+    if found:
+        return
+    drawn = "expected:\n    " + tree.replace("\n", "\n    ")
+    inside = [path for path in sorted(root.glob("*/")) if (path / missing.name).exists()] if root.is_dir() else []
+    if inside:
+        drawn = f"did you mean {inside[0]}?\n  {drawn}"
+    what = f"the corpus has no {missing.relative_to(root)}" if root.is_dir() else "no such corpus folder"
+    raise DataError(what, where=str(root), hint=drawn)
+
+
+def require_all(root: Path, wanted: dict[Path, str], tree: str) -> None:
+    """Refuse a corpus that lacks files or folders, with the list of all that is missing.
+
+    Args:
+        root: the corpus folder.
+        wanted: path -> what it is.
+        tree: the expected tree, drawn.
+
+    Raises:
+        DataError: something is missing.
+    """
+    missing = {path: what for path, what in wanted.items() if not path.exists()}
+    if not missing:
+        return
+    listed = "".join(f"\n    {path}: {what}" for path, what in missing.items())
+    hint = "expected:\n    " + tree.replace("\n", "\n    ")
+    raise DataError(f"the corpus lacks {len(missing)} of its parts:{listed}", where=str(root), hint=hint)
