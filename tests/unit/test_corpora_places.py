@@ -40,7 +40,7 @@ def test_split_names(tmp_path):
         write_json(tmp_path / "metadata" / f"{name}.json", [GOOD])
     release = read_english(tmp_path)
     assert sorted(release.splits) == ["dev_seen", "test_unseen", "train"]
-    assert release.splits["train"].source.path.name == "train_2020.json"
+    assert release.splits["train"].captions[0].source.path.name == "train_2020.json"
     assert any("notes_2020.json" in note for note in release.notes)
     assert any("train.json, val.json" in note for note in release.notes)
 

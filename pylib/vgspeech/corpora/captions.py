@@ -58,9 +58,8 @@ class Rejected(NamedTuple):
 
 @dataclass
 class SplitRecords:
-    """The records of one metadata file, or those of them that belong to one split."""
+    """The records of one split."""
 
-    source: Source
     captions: list[Caption] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     duplicates: list[Rejected] = field(default_factory=list)

@@ -96,11 +96,11 @@ def read_headers(
         path -> header, in the order of ``paths``.
     """
     if memory is None or len(paths) <= BLOCK:
-        return dict(zip(paths, track(_map(read, paths, jobs), len(paths), what, "files"), strict=True))
+        return dict(zip(paths, track(map_files(read, paths, jobs), len(paths), what, "files"), strict=True))
     parts = [memory / f"{what}.{number}.jsonl" for number in range(-(-len(paths) // BLOCK))]
     known = _recall(parts)
     headers: dict[str, Header] = {}
-    found = _map(partial(_read_unless_known, read, known), paths, jobs)
+    found = map_files(partial(_read_unless_known, read, known), paths, jobs)
     lines: list[str] = []
     fresh = False
     for path, (header, line, new) in zip(paths, track(found, len(paths), what, "files"), strict=True):
@@ -115,7 +115,8 @@ def read_headers(
     return headers
 
 
-def _map(function: Callable[[str], Result], paths: Sequence[str], jobs: int) -> Iterator[Result]:
+def map_files(function: Callable[[str], Result], paths: Sequence[str], jobs: int) -> Iterator[Result]:
+    """Apply a function to many files in worker processes; with few files, or one job, in this process. In order."""
     if jobs <= 1 or len(paths) < 4 * _CHUNK:
         yield from map(function, paths)
         return

@@ -110,7 +110,7 @@ def read_rows(
     def target(number: int, image: str) -> SplitRecords:
         language = reader.language.get(number, languages[0])
         split = split_of.get(number) or image_split.get(image, first_split)
-        return splits.get(language, splits[languages[0]]).setdefault(split, SplitRecords(source))
+        return splits.get(language, splits[languages[0]]).setdefault(split, SplitRecords())
 
     for caption in records.captions:
         target(caption.record, "").captions.append(caption)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vgspeech.corpora.prepare import Prepared, Settings
+from vgspeech.corpora.prepare import Prepared, Settings, require_images
 
 
 def add_common_options(parser: argparse.ArgumentParser, *, images_required: bool = True, all_languages: bool = True) -> None:
@@ -21,7 +21,12 @@ def add_common_options(parser: argparse.ArgumentParser, *, images_required: bool
 
 
 def settings_of(args: argparse.Namespace, images: Path) -> Settings:
-    """The settings that the options say."""
+    """The settings that the options say; call it before anything is read.
+
+    Raises:
+        DataError: no such folder of images.
+    """
+    require_images(images)
     return Settings(
         images=images,
         max_bad=args.max_bad,

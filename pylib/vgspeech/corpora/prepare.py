@@ -82,9 +82,7 @@ def prepare_division(
     division: Division, releases: Sequence[Release], out: Path, settings: Settings, truth: Truth
 ) -> Prepared:
     """Write the data directories of captions that are already divided into splits, as ``prepare`` does."""
-    if not settings.images.is_dir():
-        hint = "give the folder that image paths in the metadata are relative to: --images DIR"
-        raise DataError("no such folder of images", where=str(settings.images), hint=hint)
+    require_images(settings.images)
     roots = {release.language: release.root for release in releases}
     done = Prepared(notes=list(dict.fromkeys(note for release in releases for note in release.notes)))
     if settings.require_all_languages:
@@ -104,6 +102,17 @@ def prepare_division(
     _copy_lexicon(truth, out)
     done.notes += _leftovers(division, out)
     return done
+
+
+def require_images(folder: Path) -> None:
+    """Refuse a folder of images that is not there.
+
+    Raises:
+        DataError: no such folder.
+    """
+    if not folder.is_dir():
+        hint = "give the folder that image paths in the metadata are relative to: --images DIR"
+        raise DataError("no such folder of images", where=str(folder), hint=hint)
 
 
 def _dropped(dropped: dict[str, int], why: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,7 +32,7 @@ def collect(
         caption_of: makes a caption of a record and its number (from 1); ValueError says what is wrong with it.
         image_of: the image id of a record that was refused for another reason, "" where it cannot be told.
     """
-    records = SplitRecords(source)
+    records = SplitRecords()
     refused: dict[int, tuple[str, str]] = {}
     first_use: dict[tuple[str, str, float], int] = {}
     names: dict[str, int] = {}
@@ -57,6 +57,40 @@ def collect(
         for number, (reason, image) in refused.items()
     ]
     return records
+
+
+def by_image(files: Sequence[SplitRecords], split_of: Mapping[str, str]) -> tuple[dict[str, SplitRecords], int]:
+    """Divide records anew, by image.
+
+    Args:
+        files: records of metadata files.
+        split_of: image id -> split.
+
+    Returns:
+        The splits; refused records whose image is not known are listed with train. And the number of captions whose
+        image is in no split.
+    """
+    splits = {split: SplitRecords() for split in sorted(set(split_of.values()))}
+    left_out = 0
+    for records in files:
+        for caption in records.captions:
+            if caption.image_id in split_of:
+                splits[split_of[caption.image_id]].captions.append(caption)
+            else:
+                left_out += 1
+        for rejected in records.rejected:
+            split = split_of.get(rejected.image_id, "" if rejected.image_id else "train")
+            if split in splits:
+                splits[split].rejected.append(rejected)
+        for duplicate in records.duplicates:
+            if duplicate.image_id in split_of:
+                splits[split_of[duplicate.image_id]].duplicates.append(duplicate)
+    return {split: records for split, records in splits.items() if records.captions or records.rejected}, left_out
+
+
+def line_source(path: Path) -> Source:
+    """A text file of one record a line as the source of captions."""
+    return Source(path, lambda numbers: {number: f"{path}:{number}" for number in numbers})
 
 
 def number_of(rejected: Rejected) -> int:

@@ -39,7 +39,7 @@ def read_sheet(path: Path) -> Sheet:
     Raises:
         DataError: no such file, not text, or no header.
     """
-    text = _text(path)
+    text = read_text(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = next((mark for mark in "\t,;" if mark in first), "")
     if not delimiter:
@@ -75,7 +75,12 @@ def _named(columns: list[str], cells: list[str]) -> Any:
     return dict(zip(columns, cells, strict=False))
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A text file of others: UTF-8, with or without a byte order mark, or UTF-16 with one; line ends become ``\\n``.
+
+    Raises:
+        DataError: no such file, or not text; names file and line.
+    """
     try:
         raw = path.read_bytes()
     except OSError as error:

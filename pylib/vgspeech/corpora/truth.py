@@ -107,9 +107,9 @@ class Alignments(Times):
 
     def __getitem__(self, utterance: str) -> Sequence[Word]:
         caption = self._captions[utterance]
-        if not (self._metadata and caption.alignment):
-            return self._side[caption.wav]
         try:
+            if not (self._metadata and caption.alignment):
+                return self._side[caption.wav]
             return parse_alignment(caption.alignment)
         except ValueError as error:
             self.unreadable[caption.record] = str(error)
