@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Copyright 2026  The vgspeech authors  (BSD-3-Clause)
+#
+# SpokenCOCO: about five read-aloud English captions an image. Retrieval both ways, matchmaps, codes as word detectors.
+#
+#   run.sh                                    the built-in mini corpus: synthetic, no GPU needed, a few minutes
+#   run.sh --spoken-coco DIR --images DIR --ngpu 4
+#                                             SpokenCOCO (local/spokencoco_data_prep.sh --help)
+#   run.sh --stage train --ngpu 4             start at a stage, by number or name
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+# begin options
+spoken_coco=          # folder of SpokenCOCO (SpokenCOCO_*.json, wavs/)
+images=               # folder of the COCO 2014 photos (train2014/, val2014/)
+karpathy=             # dataset_coco.json: Karpathy's splits, where the folder has no metadata with them
+mini_config=          # settings of the mini corpus (default: conf/mini_corpus.yaml)
+mini_set=()           # a=b, changes one setting of the mini corpus; may be repeated
+front_end_config=     # front end (default: conf/<front_end>.yaml, as the training configuration says)
+allow_overlap=false   # keep splits that share images
+subset=0              # images a split at most; 0 takes all
+discovery_split=train # split in which units and lexicon are looked for
+# end options
+langs=en
+path_options="spoken_coco images karpathy mini_config front_end_config"
+declare -A corpus_of=([spoken_coco]=spokencoco [images]=spokencoco [karpathy]=spokencoco)
+declare -A default_config=([mini]=conf/mini.yaml [spokencoco]=conf/spokencoco.yaml)
+stage_script=$root/steps/stages.sh
+. "$root/utils/recipe.sh"
+# shellcheck source=steps/stages.sh
+. "$stage_script"
+
+# 0. The corpus as data directories. Ids, missing files and splits that share images are checked here.
+read_release() {
+  "$recipe"/local/spokencoco_data_prep.sh --nj "$nj" --max-bad "$max_bad" --allow-overlap "$allow_overlap" --subset "$subset" \
+    --spoken-coco "$spoken_coco" --images "$images" --karpathy "$karpathy" "$data"
+}
+if [ "$corpus" != mini ]; then
+  need_paths spoken_coco images
+  need_release read_release "$spoken_coco/*.json"
+fi
+if [ "$corpus" = mini ]; then
+  stage_mini_data
+elif stage 0 data "read SpokenCOCO" --stamp "$data/.stages" \
+  --in "$spoken_coco/*.json" --opt "images karpathy max_bad allow_overlap subset" \
+  --out "$data/speech/*/wav.scp" --out "$data/images/*/images.scp" --verb prepare_corpus; then
+  read_release
+  stage_done
+fi
+
+stage_features   # 1. log-mel features to archives
+stage_images     # 2. images decoded, shrunk, packed
+stage_statistics # 3. what is in the corpus, on a page
+stage_train      # 4. the grounding model
+stage_embed      # 5. captions and images in the shared space
+stage_retrieval  # 6. recall in both directions
+stage_matchmaps  # 7. what each word lights up
+stage_units      # 8. codes as word detectors
+stage_lexicon    # 9. says that a lexicon needs two languages
+stage_report     # 10. everything on one page
