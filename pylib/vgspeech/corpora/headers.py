@@ -24,6 +24,7 @@ from vgspeech.images import FORMATS, MAX_PIXELS
 from vgspeech.progress import track
 from vgspeech.waves import open_sound
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 BLOCK = 16384
 """Files after which headers are kept on disk."""
@@ -115,23 +116,23 @@ def read_headers(
     return headers
 
 
-def map_files(function: Callable[[str], Result], paths: Sequence[str], jobs: int) -> Iterator[Result]:
+def map_files(function: Callable[[Item], Result], files: Sequence[Item], jobs: int) -> Iterator[Result]:
     """Apply a function to many files in worker processes; with few files, or one job, in this process. In order."""
-    if jobs <= 1 or len(paths) < 4 * _CHUNK:
-        yield from map(function, paths)
+    if jobs <= 1 or len(files) < 4 * _CHUNK:
+        yield from map(function, files)
         return
     global _work
     _work = function  # inherited by the workers: what is known of 400,000 files is not sent to them
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        yield from pool.imap(_call, paths, chunksize=_CHUNK)
+        yield from pool.imap(_call, files, chunksize=_CHUNK)
 
 
-_work: Callable[[str], object] | None = None
+_work: Callable[[Any], object] | None = None
 
 
-def _call(path: str) -> Any:
+def _call(file: Any) -> Any:
     assert _work is not None  # set before the workers start
-    return _work(path)
+    return _work(file)
 
 
 def _read_unless_known(

@@ -1,0 +1,115 @@
+"""Inspect speech sets: every recording is decoded once and measured, copies are looked for, the worst cases are named."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vgspeech.corpora.headers import map_files
+from vgspeech.datadir import SpeechSet
+from vgspeech.errors import DataError
+from vgspeech.progress import track
+from vgspeech.stats.copies import same_sound, similar_text
+from vgspeech.stats.sounds import Sound, listen
+
+WORST = 4
+"""Examples of every kind of bad recording."""
+LOUDNESS_STEP_DB = 3
+KINDS: dict[str, tuple[str, Callable[[Sound], float], float]] = {
+    "clipped": ("most clipped", lambda sound: sound.clipped, 1e-4),
+    "silent": ("most silence", lambda sound: sound.silent, 0.5),
+    "quiet": ("quietest", lambda sound: -sound.loudness_db, 35.0),
+    "loud": ("loudest", lambda sound: sound.loudness_db, -9.0),
+    "long": ("longest", lambda sound: sound.duration_s, 20.0),
+    "short": ("shortest", lambda sound: -sound.duration_s, -0.5),
+}
+"""kind -> (its name, how bad a recording is, from where on it counts as bad)"""
+
+
+def find_sets(data: Path) -> list[Path]:
+    """Speech sets: the folder itself, or those of a corpus.
+
+    Raises:
+        DataError: there are none.
+    """
+    if (data / "wav.scp").exists():
+        return [data]
+    found = sorted(path.parent for path in (data / "speech").glob("*/wav.scp"))
+    if not found:
+        raise DataError("neither a speech set nor a corpus with speech/*", where=str(data), hint="prepare the data first")
+    return found
+
+
+def inspect(path: Path, jobs: int) -> tuple[SpeechSet, dict[str, Sound], dict[str, Any]]:
+    """Inspect a speech set.
+
+    Args:
+        path: its folder.
+        jobs: worker processes.
+
+    Returns:
+        The set, what each utterance sounds like, and the numbers that the page shows.
+    """
+    speech = SpeechSet.load(path)
+    if any(location.endswith("|") for location in speech.wav.values()):
+        raise DataError("wav.scp has commands, which are not run here", where=str(path / "wav.scp"))
+    places = [speech.audio_location(utterance) for utterance in speech.ids]
+    heard = track(map_files(listen, places, jobs), len(places), path.name, "recordings")
+    sounds = dict(zip(speech.ids, heard, strict=True))
+    good = {utterance: sound for utterance, sound in sounds.items() if not sound.problem}
+    return speech, sounds, _numbers(speech, sounds, good)
+
+
+def _numbers(speech: SpeechSet, sounds: dict[str, Sound], good: dict[str, Sound]) -> dict[str, Any]:
+    copies = same_sound({utterance: sound.digest for utterance, sound in good.items()})
+    # Several captions of one image are often alike; what is worth a look is one sentence said of different images.
+    alike = [group for group in similar_text(speech.text) if len({speech.utt2image[u] for u in group}) > 1]
+    return {
+        "language": next(iter(speech.utt2lang.values()), ""),
+        "utterances": len(speech),
+        "speakers": len(set(speech.utt2spk.values())),
+        "images": len(set(speech.utt2image.values())),
+        "hours": sum(sound.duration_s for sound in good.values()) / 3600,
+        "unreadable": {utterance: sound.problem for utterance, sound in sounds.items() if sound.problem},
+        "rates": dict(sorted(Counter(str(sound.rate) for sound in good.values()).items())),
+        "channels": dict(sorted(Counter(str(sound.channels) for sound in good.values()).items())),
+        "duration_s": _summary([sound.duration_s for sound in good.values()]),
+        "loudness_db": _summary([sound.loudness_db for sound in good.values()]),
+        "silent": _summary([sound.silent for sound in good.values()]),
+        "bad": {kind: sum(bad(sound) >= limit for sound in good.values()) for kind, (_, bad, limit) in KINDS.items()},
+        "worst": {kind: _worst(good, bad, limit) for kind, (_, bad, limit) in KINDS.items()},
+        "same_sound": copies,
+        "nearly_the_same_words": alike,
+        "captions_a_speaker": dict(Counter(speech.utt2spk.values()).most_common()),
+        "histograms": {
+            "duration_s": _histogram([sound.duration_s for sound in good.values()], 1.0, 0, 30),
+            "loudness_db": _histogram([sound.loudness_db for sound in good.values()], LOUDNESS_STEP_DB, -25, 0),
+            "silent": _histogram([sound.silent for sound in good.values()], 0.05, 0, 19),
+        },
+    }
+
+
+def _worst(good: dict[str, Sound], bad: Callable[[Sound], float], limit: float) -> list[str]:
+    found = [(bad(sound), utterance) for utterance, sound in good.items() if bad(sound) >= limit]
+    return [utterance for _, utterance in sorted(found, key=lambda one: (-one[0], one[1]))[:WORST]]
+
+
+def _summary(values: Sequence[float]) -> dict[str, float] | None:
+    """Extremes, median and percentiles; None without a finite value."""
+    finite = np.array([value for value in values if math.isfinite(value)])
+    if not len(finite):
+        return None
+    p5, median, p95 = np.percentile(finite, [5, 50, 95])
+    named = {"min": finite.min(), "p5": p5, "median": median, "p95": p95, "max": finite.max()}
+    return {name: round(float(value), 4) for name, value in named.items()}
+
+
+def _histogram(values: Sequence[float], step: float, lowest: int, highest: int) -> dict[str, int]:
+    """bin -> how many; what lies outside is in the first or last one."""
+    bins = (lowest if value == -math.inf else math.floor(value / step + 1e-9) for value in values)
+    return {str(key): n for key, n in sorted(Counter(min(max(key, lowest), highest) for key in bins).items())}
