@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -197,5 +198,14 @@ def work_path(path: str | os.PathLike[str]) -> str:
 
     A work directory can then be moved with everything in it.
     """
-    absolute, inside = os.path.abspath(path), os.getcwd().rstrip("/") + "/"
-    return absolute.removeprefix(inside)
+    folder, slash, name = os.fspath(path).rpartition("/")
+    if slash and name not in ("", ".", ".."):
+        return _work_folder(folder + slash, os.getcwd()) + name
+    return os.path.abspath(path).removeprefix(os.getcwd().rstrip("/") + "/")
+
+
+@lru_cache(maxsize=4096)
+def _work_folder(folder: str, inside: str) -> str:
+    """What stands before the names of a folder's files; remembered, because tables name many files of a folder."""
+    absolute = os.path.join(os.path.normpath(os.path.join(inside, folder)), "")
+    return absolute.removeprefix(inside.rstrip("/") + "/")

@@ -166,12 +166,21 @@ def write_table(path: StrPath, table: Mapping[str, str]) -> None:
     Raises:
         DataError: an id or value could not be read back (blank or ``/`` in an id, line end in a value).
     """
-    for key, value in table.items():
-        check_id(key, str(path))
+    keys = sorted(table)
+    _check_entries(path, table, keys)
+    with atomic_write(path) as stream:
+        stream.writelines(f"{key} {value}\n" if (value := table[key]) else f"{key}\n" for key in keys)
+
+
+def _check_entries(path: StrPath, table: Mapping[str, str], keys: Sequence[str]) -> None:
+    """Refuse what could not be read back; all keys are looked at in one go, one by one only to name the bad one."""
+    if (keys and not keys[0]) or _BAD_IN_ID.search("".join(keys)):
+        for key in keys:
+            check_id(key, str(path))
+    for key in keys:
+        value = table[key]
         if value != value.strip() or "\n" in value or "\r" in value:
             raise DataError(f"the value of '{key}' has a line end in it or a blank at its end", where=str(path))
-    with atomic_write(path) as stream:
-        stream.writelines(f"{key} {table[key]}".rstrip(" ") + "\n" for key in sorted(table))
 
 
 def bad_line(path: StrPath, line: int, what: str, hint: str | None = None) -> DataError:

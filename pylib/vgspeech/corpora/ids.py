@@ -16,6 +16,7 @@ IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".
 UNKNOWN_SPEAKER = "unknown"
 
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_+=,@-][A-Za-z0-9_+=,@.-]*(?:/[A-Za-z0-9_+=,@-][A-Za-z0-9_+=,@.-]*)*")
+_PLAIN_IMAGE = re.compile(r"([A-Za-z0-9_+=,@-][A-Za-z0-9_+=,@/-]*)\.(?:jpg|JPG|jpeg|png)")
 _NOT_IN_ID = re.compile(r"[%\s\x00-\x1f\x7f-\x9f\ufeff]")  # and the slash
 _NOT_IN_PATH = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
 _NOT_IN_NAME = re.compile(r"[/\s\x00-\x1f\x7f-\x9f\ufeff]")
@@ -59,6 +60,9 @@ def image_id(path: str) -> str:
     Raises:
         ValueError: nothing is left to make an id of, or the path is not valid Unicode.
     """
+    plain = _PLAIN_IMAGE.fullmatch(path)
+    if plain:
+        return plain[1].replace("/", "%2F")
     require_unicode(path)
     stem = unicodedata.normalize("NFC", path.lstrip("/"))
     root, extension = posixpath.splitext(stem)
@@ -127,6 +131,8 @@ def _percent(match: re.Match[str]) -> str:
 
 def require_unicode(text: str) -> None:
     """Raise ValueError when text holds half of a surrogate pair, which JSON escapes can smuggle in."""
+    if text.isascii():
+        return
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -152,7 +152,7 @@ def plain_wav(path: str) -> str:
     Raises:
         ValueError: it would be read as a command or as an offset into an archive.
     """
-    if path[:1] == "|" or path[-1:] == "|" or _OFFSET.search(path) or path != path.strip():
+    if path[:1] == "|" or path[-1:] == "|" or (path[-1:].isdigit() and _OFFSET.search(path)) or path != path.strip():
         raise ValueError(f"path {path!r} would be read as a command or an archive offset")
     return path
 
