@@ -6,7 +6,8 @@
 #   tests/run.sh                 everything that needs no root, in under 10 minutes
 #   tests/run.sh --full          also the recipes end to end with their quality bars, and every stage of one recipe killed
 #                                once (about half an hour on 2 cores)
-#   tests/run.sh --nightly       also every stage of both recipes killed three times
+#   tests/run.sh --nightly       also every stage of both recipes killed three times, and more than 20,000 fuzzed
+#                                files and records
 #   tests/run.sh -k archive      further words go to pytest
 #
 # Tests on real recordings look for them in $VGS_TEST_DATA and are skipped without it.

@@ -24,6 +24,10 @@ from vgspeech.errors import DataError
 
 Wave = npt.NDArray[np.float32]
 
+LOWEST_RATE, HIGHEST_RATE = 1_000, 400_000
+"""Sample rates (Hz) outside are no speech but damage, and resampling from them would take gigabytes."""
+BLOCK_SAMPLES = 1 << 22
+"""Samples decoded in one go (all channels together)."""
 SEGMENT_OVERSHOOT_S = 0.5
 """A segment may end this much behind its recording's end and is cut there, as in Kaldi's extract-segments."""
 
@@ -55,11 +59,19 @@ def read_wave(
     where = os.fspath(path)
     with open_sound(where, allow_pipes=allow_pipes) as sound:
         samples, native = _read_samples(sound, start_s, end_s, where), sound.samplerate
-    if samples.ndim > 1:
-        samples = samples.mean(axis=1, dtype=np.float32)
+    _check_finite(samples, where)
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers near the largest; looked for behind
+        if samples.ndim > 1:
+            samples = samples.mean(axis=1, dtype=np.float32)
+        if native != rate:
+            samples = _resample(samples, native, rate)
+    _check_finite(samples, where)
+    return samples
+
+
+def _check_finite(samples: Wave, where: str) -> None:
     if not np.isfinite(samples).all():
         raise DataError("has samples that are not numbers", where=where)
-    return samples if native == rate else _resample(samples, native, rate)
 
 
 @contextlib.contextmanager
@@ -79,6 +91,8 @@ def open_sound(location: str, *, allow_pipes: bool = False) -> Iterator[soundfil
             with soundfile.SoundFile(stream) as sound:
                 if sound.frames == 0:
                     raise DataError("has no samples", where=location)
+                if not LOWEST_RATE <= sound.samplerate <= HIGHEST_RATE:
+                    raise DataError(f"its header claims a sample rate of {sound.samplerate} Hz", where=location)
                 if sound.frames > 1 << 40:
                     what = "its header does not say how long it is; write it again as FLAC or WAV"
                     raise DataError(what, where=location)
@@ -179,11 +193,22 @@ def _read_samples(sound: soundfile.SoundFile, start_s: float | None, end_s: floa
         sound.seek(first)
     # 16-bit files as int16: libsndfile's own conversion to float takes three times as long, with the same values.
     exact = sound.subtype == "PCM_16"
-    samples = sound.read(count, dtype="int16" if exact else "float32")
+    samples = _read_blocks(sound, count, "int16" if exact else "float32")
     if len(samples) < count:
         what = f"its header announces {total} samples, but decoding ends {count - len(samples)} samples early"
         raise DataError(what, where=where)
     return samples * np.float32(1 / 32768) if exact else samples
+
+
+def _read_blocks(sound: soundfile.SoundFile, count: int, dtype: str) -> Any:
+    """Up to ``count`` frames, some megabytes at a time: a header can claim more than there is memory for."""
+    at_once = max(1, BLOCK_SAMPLES // sound.channels)
+    blocks = [sound.read(min(count, at_once), dtype=dtype)]
+    count -= len(blocks[0])
+    while count and len(blocks[-1]) == at_once:
+        blocks.append(sound.read(min(count, at_once), dtype=dtype))
+        count -= len(blocks[-1])
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
 def _resample(samples: Wave, native: int, rate: int) -> Wave:

@@ -10,14 +10,13 @@ import numpy as np
 import soundfile
 
 from vgspeech.errors import DataError
-from vgspeech.waves import open_sound
+from vgspeech.waves import BLOCK_SAMPLES, open_sound
 
 CLIPPED = 0.999
 """Samples at least this large, three or more in a row, count as clipped."""
 SILENT_DB = 40.0
 """Frames this much below the recording's loudest tenth are silent."""
 _FRAME_S = 0.025
-_BLOCK_S = 60
 
 
 class Sound(NamedTuple):
@@ -40,14 +39,14 @@ class Sound(NamedTuple):
 
 
 def listen(place: tuple[str, float | None, float | None]) -> Sound:
-    """Measure a recording, or a piece of it, a minute at a time.
+    """Measure a recording, or a piece of it, some megabytes at a time.
 
     Args:
         place: file, start and end in seconds; None for the file's own.
     """
     location, start_s, end_s = place
     try:
-        with open_sound(location) as sound:
+        with open_sound(location) as sound, np.errstate(over="ignore", invalid="ignore"):
             return _measure(sound, start_s or 0.0, end_s)
     except DataError as error:
         return Sound(error.what)
@@ -65,11 +64,11 @@ def _measure(sound: soundfile.SoundFile, start_s: float, end_s: float | None) ->
         total += len(block)
         peak = max(peak, float(np.abs(block).max(initial=0.0)))
         clipped += _clipped(block)
-        digest.update(np.round(block * 32767).astype("<i2").tobytes())
+        digest.update(np.round(np.clip(block, -1, 1) * 32767).astype("<i2").tobytes())
         whole = len(block) // frame * frame
-        powers.append(np.square(block[:whole].reshape(-1, frame)).mean(axis=1, dtype=np.float64))
+        powers.append(np.square(block[:whole].reshape(-1, frame), dtype=np.float64).mean(axis=1))
         if whole < len(block):
-            powers.append(np.array([np.square(block[whole:]).mean(dtype=np.float64)]))
+            powers.append(np.array([np.square(block[whole:], dtype=np.float64).mean()]))
     if not total:
         return Sound("has no samples there")
     power = np.concatenate(powers)
@@ -93,13 +92,13 @@ def _blocks(sound: soundfile.SoundFile, first: int, last: int | None, frame: int
     left = (sound.frames if last is None else min(last, sound.frames)) - first
     if first:
         sound.seek(min(first, sound.frames))
-    size = max(frame, _BLOCK_S * sound.samplerate // frame * frame)
+    size = max(frame, BLOCK_SAMPLES // sound.channels // frame * frame)
     while left > 0:
         block = sound.read(min(size, left), dtype="float32", always_2d=True)
         if not len(block):
             raise DataError("its header announces more samples than can be decoded")
         left -= len(block)
-        yield block.mean(axis=1, dtype=np.float32) if block.shape[1] > 1 else block[:, 0]
+        yield block.mean(axis=1, dtype=np.float64).astype(np.float32) if block.shape[1] > 1 else block[:, 0]
 
 
 def _clipped(block: np.ndarray) -> int:
