@@ -10,7 +10,6 @@ from pathlib import Path
 from vgspeech.corpora.captions import Caption, Rejected, Source
 from vgspeech.corpora.division import Division, Part
 from vgspeech.corpora.headers import Header, audio_header, image_header, read_headers
-from vgspeech.corpora.metadata import record_places
 from vgspeech.errors import DataError
 from vgspeech.tables import check_rejected, write_rejected
 from vgspeech.waves import SEGMENT_OVERSHOOT_S
