@@ -6,6 +6,7 @@ import soundfile
 from PIL import Image
 
 from small_release import write_image, write_wav
+from vgspeech.corpora import headers
 from vgspeech.corpora.headers import audio_header, image_header, read_headers
 
 
@@ -77,3 +78,30 @@ def test_worker_processes_change_nothing(tmp_path):
         paths.append(str(tmp_path / f"{number}.wav"))
         write_wav(Path(paths[-1]), 0.001 * (number + 1))
     assert read_headers(audio_header, paths, 2, "test") == read_headers(audio_header, paths, 1, "test")
+
+
+def test_an_interrupted_check_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(headers, "BLOCK", 4)
+    paths = [str(tmp_path / f"{number:02d}.wav") for number in range(11)]
+    for path in paths:
+        write_wav(Path(path), 0.1)
+    (tmp_path / "02.wav").write_bytes(b"")
+    seen = []
+
+    def read(path):
+        if len(seen) == 9:
+            raise KeyboardInterrupt
+        seen.append(path)
+        return audio_header(path)
+
+    with pytest.raises(KeyboardInterrupt):
+        read_headers(read, paths, 1, "recordings", tmp_path / "memory")
+    seen.clear()
+    write_wav(Path(paths[5]), 0.2)
+    found = read_headers(read, paths, 1, "recordings", tmp_path / "memory")
+    # Of the two blocks that were kept: the bad one and the one that changed. Of the third: all.
+    assert seen == [paths[2], paths[5], *paths[8:]]
+    assert found == read_headers(audio_header, paths, 1, "recordings")
+    assert found[paths[5]].duration_s == 0.2
+    seen.clear()
+    assert read_headers(read, paths, 1, "recordings", tmp_path / "memory") == found and seen == [paths[2]]
