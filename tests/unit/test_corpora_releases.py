@@ -206,7 +206,7 @@ def test_japanese_lines_without_two_columns_are_listed(root):
     path.write_text(path.read_text() + "/x.jpg\n/a b/c.jpg /d.wav\n")
     train = read_japanese(root / "ja").splits["train"]
     assert [one.reason for one in train.rejected] == [f"{path}:4: expected '<image> <wav>', got '/x.jpg'"]
-    assert train.captions[-1].image == ["a/b.jpg /c", "d/e.wav"][0]
+    assert (train.captions[-1].image, train.captions[-1].wav) == ("a b/c.jpg", "d.wav")
 
 
 def test_sizes_are_compared_with_the_published_ones(root):
