@@ -225,8 +225,6 @@ class _RecordReader(Mapping[str, Record], Generic[Record]):
         except OSError as error:
             hint = f"{self.scp} lists it; paths in scp files are relative to the work directory"
             raise DataError(f"cannot open the archive: {error.strerror}", where=where, hint=hint) from error
-        except ValueError as error:
-            raise DataError(f"not the path of an archive: {error}", where=where) from error
         return self._open[number]
 
     def close(self) -> None:
@@ -365,14 +363,6 @@ def _cut(array: Array, window: str, where: str) -> Array:
     return array[pieces[: array.ndim]].copy()
 
 
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def _parse_scp(scp: Path) -> tuple[list[bytes], list[str], packed.array[int], packed.array[int], dict[int, str]]:
     """Keys of a scp's lines, the archives they name, which of these each line names, offsets, and (few) ranges.
 
@@ -392,10 +382,10 @@ def _parse_scp(scp: Path) -> tuple[list[bytes], list[str], packed.array[int], pa
                 value, _, window = value[:-1].rpartition(b"[")
                 ranges[number] = window.decode("utf-8", errors="replace")
             path, _, offset = value.rpartition(b":")
-            usable = key and path and offset.isdigit() and len(offset) < 19 and b"\0" not in line
-            if not usable or not (line.isascii() or _is_utf8(line)):
-                shown = line.decode("utf-8", errors="replace").rstrip("\r\n")
-                raise DataError(f"expected 'key archive:offset', not '{shown}'", where=f"{scp}:{number + 1}")
+            text = line.isascii() or line.decode("utf-8", errors="ignore").encode() == line
+            if not (key and path and offset.isdigit() and len(offset) < 19 and text) or b"\0" in line:
+                what = f"expected 'key archive:offset', not {line.decode('utf-8', errors='replace').rstrip()!r}"
+                raise DataError(what, where=f"{scp}:{number + 1}")
             keys.append(key)
             path_of.append(numbers.setdefault(path, len(numbers)))
             offsets.append(int(offset))
