@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import vgspeech
 from recipe_runner import ROOT
@@ -48,12 +49,13 @@ def test_recorded_words_find_captions_and_images(bilingual: Path, tmp_path: Path
     assert queries and (out / "captions.tsv").read_text(encoding="utf-8").count("\n") > 3
 
 
-def test_a_model_in_five_lines_of_python(bilingual: Path, tmp_path: Path) -> None:
-    speech = SpeechSet.load(bilingual / "data/mini/speech/test_en")
+def test_a_model_in_five_lines_of_python(bilingual: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(bilingual)
+    speech = SpeechSet.load("data/mini/speech/test_en")
     utt = speech.ids[0]
     image = speech.utt2image[utt]
-    shutil.copy(bilingual / speech.audio_location(utt)[0], tmp_path / "caption.wav")
-    shutil.copy(bilingual / ImageSet.load(bilingual / "data/mini/images/test").paths[image], tmp_path / "photo.jpg")
+    shutil.copy(speech.audio_location(utt)[0], tmp_path / "caption.wav")
+    shutil.copy(ImageSet.load("data/mini/images/test").paths[image], tmp_path / "photo.jpg")
     (tmp_path / "exp").symlink_to(bilingual / "exp")
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
@@ -61,8 +63,8 @@ def test_a_model_in_five_lines_of_python(bilingual: Path, tmp_path: Path) -> Non
     assert all(re.fullmatch(r"\d\.\d\d to .* s: x \d+, y \d+ \(score .*\)", line) for line in done.stdout.splitlines())
 
     # The same numbers as the pipeline's own.
-    model = vgspeech.load(bilingual / "exp/mini")
+    model = vgspeech.load("exp/mini")
     caption, picture = model.embed_speech(tmp_path / "caption.wav", "en"), model.embed_image(tmp_path / "photo.jpg")
-    embed = bilingual / "exp/mini/eval/mini/test/embed"
+    embed = Path("exp/mini/eval/mini/test/embed")
     np.testing.assert_allclose(caption.frames, ArchiveReader(embed / "en.scp")[utt], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(picture.flat, ArchiveReader(embed / "images.scp")[image], rtol=1e-4, atol=1e-4)

@@ -52,7 +52,7 @@ def test_another_configuration_tag_or_seed_is_another_experiment(work: Path, tmp
     for options in (("--train-config", str(other)), ("--tag", "t"), ("--seed", "2")):
         plan = planned(work, *TINY, *options)
         assert all(plan[name].startswith("up to date") for name in STAGES[:4]), options
-        assert plan["train"] == "would run (not done yet)", options
+        assert plan["train"].startswith("would run (not done yet)"), options
 
 
 def test_a_model_from_elsewhere_with_a_corpus_of_the_same_name_is_no_drift(work: Path, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_model_from_elsewhere_with_a_corpus_of_the_same_name_is_no_drift(work:
     mini = [word for word in TINY if "=" in word and "." not in word]
     settings = [word for setting in mini for word in ("--mini-set", setting)]
     plan = planned(elsewhere, *settings, "--model", str(work / "exp/mini"))
-    assert plan["statistics"].startswith("up to date") and plan["embed"] == "would run (not done yet)"
+    assert plan["statistics"].startswith("up to date") and plan["embed"].startswith("would run (not done yet)")
     assert not (work / "exp/mini/eval/elsewhere").exists() and not (elsewhere / "exp").exists()
 
 

@@ -55,7 +55,8 @@ def evaluate(recipe: str, work: Path, bilingual: Path, *paths: str) -> dict[str,
         shutil.copy(bilingual / "exp/mini" / name, model / name)
     printed = run(recipe, work, *paths, "--model", str(model), "--stop-stage", "6", "--nj", "2")
     assert "stage 2 images: up to date" in printed and "stage 4 train: skipped" in printed
-    (path,) = (model / "eval").glob("*/*/retrieval/results.json")
+    assert not (model / "eval").exists()  # nothing is written beside a model from elsewhere
+    (path,) = work.glob("exp/model_applied/eval/*/*/retrieval/results.json")
     directions: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))["directions"]
     return directions
 
