@@ -23,6 +23,7 @@ import slurm_queue
 from kaldi_job import INTERRUPTED, Call, closing_lines, conclude, fill, logged_status, say
 from slurm_queue import ACTIVE, ENDING, CancelGuard, Ending, Unreachable
 from slurm_script import batch_script
+from stage_lock import alive
 
 POLL_S = (0.1, 1.0)  # between looks at the result files: at first, and after a while
 ASK_S = (3.0, 15.0)  # between looks at the queue: at first, and after a while
@@ -136,7 +137,7 @@ class ArrayRun:
             before = json.loads(self.claim.read_text())
             left = [job for job in before["jobs"] if self._active(job)]
             here = before["host"] == socket.gethostname()
-            if left and here and _alive(before["pid"]):
+            if left and here and alive(before["pid"]):
                 say(f"another one, process {before['pid']}, is running {self.call.log}")
                 sys.exit(75)
             if left and not here:
@@ -395,16 +396,6 @@ def _ranges(numbers: list[int]) -> str:
 def _pattern(path: Path) -> str:
     """A path as sbatch's --output wants it, where % has a meaning."""
     return str(path).replace("%", "%%")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _last_line(path: Path) -> str:

@@ -51,13 +51,15 @@ def busy(title: str, stamps: Path, fd: int) -> NoReturn:
 
 
 def alive(pid: int) -> bool:
-    """Is there a process of this id on this machine?"""
+    """Is there a process of this id on this machine? One that has ended but was not waited for yet is none."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         pass
+    with contextlib.suppress(OSError):  # without /proc
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
     return True
 
 

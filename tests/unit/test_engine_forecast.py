@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -98,6 +99,14 @@ def test_leftovers_of_the_dead_are_removed_and_nothing_else(tmp_path: Path) -> N
     removed = remove_leftovers([str(tmp_path / "*/out/x.scp")])
     assert sorted(removed) == [str(tmp_path / "a/out" / dead), str(tmp_path / "a/out/below" / dead)]
     assert (tmp_path / "a/other" / dead).exists() and all((tmp_path / "a/out" / name).exists() for name in kept)
+
+
+def test_a_process_that_has_ended_but_was_not_waited_for_is_dead(tmp_path: Path) -> None:
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    (tmp_path / f".x.ark.{child.pid}.tmp").touch()
+    assert remove_leftovers([str(tmp_path / "x.scp")])
+    child.wait()
 
 
 def test_a_killed_stage_is_cleaned_up_when_it_starts_again(tmp_path: Path) -> None:
