@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Copyright 2026  The vgspeech authors  (BSD-3-Clause)
+#
+# Your own recordings: pictures and people describing them, in one language or several. Retrieval, matchmaps, word-like
+# units and, with two languages or more, a lexicon with its picture dictionary.
+#
+#   run.sh --manifest FILE --langs "bam fra"  a table with columns image, wav, lang, speaker (local/manifest_data_prep.sh --help)
+#   run.sh --tree DIR --langs "bam fra"       a folder tree <image>/<language>/<speaker>.wav
+#   run.sh --langs "bam fra" --stage train    later: start at a stage, by number or name
+#
+# docs/own-recordings.md is the guide. Several collections: give each a name with --corpus NAME, or a folder with --dir.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+# begin options
+corpus=own            # name of the collection, the folder below data/
+manifest=             # the table (or JSON) of the recordings
+tree=                 # or the folder tree
+langs=                # the languages, as the table or the tree calls them, in quotes: "bam fra"
+audio=                # folder that paths of recordings are relative to (default: the manifest's)
+images=               # folder that paths of images are relative to (default: the manifest's; with --tree: the tree)
+dev=0.1               # fraction of the images held out for development
+test=0.1              # fraction of the images held out for test
+front_end_config=     # front end (default: conf/<front_end>.yaml, as the training configuration says)
+discovery_split=train # split in which units and lexicon are looked for
+# end options
+path_options="manifest tree audio images front_end_config"
+declare -A default_config=([other]=conf/small.yaml)
+stage_script=$root/steps/stages.sh
+. "$root/utils/recipe.sh"
+[ -n "$langs" ] || usage_error "which languages? give --langs, for example --langs \"bam fra\""
+for lang in $langs; do
+  [[ $lang =~ ^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$ ]] || usage_error "--langs: \"$lang\" is not a tag of two or three letters"
+done
+# The configuration is for any languages; these are the model's (in quotes: YAML takes a bare "no" for false).
+[ -v "option_given[model]" ] || set=("languages=[\"${langs// /\", \"}\"]" "${set[@]}")
+# shellcheck source=steps/stages.sh
+. "$stage_script"
+
+# 0. The recordings as data directories; what cannot be used is listed with file and line, and nothing is lost.
+if [ -z "$stage" ] || ((stage == 0)); then
+  [ -n "$manifest$tree" ] || usage_error "which recordings? give --manifest FILE or --tree DIR"
+fi
+if stage 0 data "read the recordings" --stamp "$data/.stages" --maybe "$manifest" \
+  --opt "tree audio images dev test max_bad" --out "$data/speech/*/wav.scp" --out "$data/images/*/images.scp" \
+  --verb prepare_manifest --aside "$data"; then
+  "$recipe"/local/manifest_data_prep.sh --nj "$nj" --max-bad "$max_bad" --dev "$dev" --test "$test" \
+    ${manifest:+--manifest "$manifest"} ${tree:+--tree "$tree"} ${audio:+--audio "$audio"} \
+    ${images:+--images "$images"} "$data"
+  for lang in $langs; do
+    compgen -G "$data/speech/*_$lang" >/dev/null ||
+      usage_error "--langs: the recordings have no language $lang (they have: $(cut -d ' ' -f 2 "$data"/speech/*/utt2lang | sort -u | xargs))"
+  done
+  stage_done
+fi
+
+stage_features   # 1. log-mel features to archives
+stage_images     # 2. images decoded, shrunk, packed
+stage_statistics # 3. what was recorded, on a page
+stage_train      # 4. the grounding model
+stage_embed      # 5. captions and images in the shared space
+stage_retrieval  # 6. recall in all directions
+stage_matchmaps  # 7. what each part of a caption lights up
+stage_units      # 8. codes; as word detectors where word times are known
+stage_lexicon    # 9. the lexicon of each two languages
+stage_report     # 10. everything on one page

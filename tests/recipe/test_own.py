@@ -1,0 +1,54 @@
+"""egs/own: recordings in a table, from one command to a lexicon and a page; mistakes get help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recipe_runner import run
+from vgspeech.datadir import ImageSet, SpeechSet
+
+LANGUAGES = {"en": "bam", "hi": "fra"}
+FAST = ("--set", "training.epochs=2", "--set", "training.precision=float32", "--nj", "2")
+
+
+@pytest.fixture(scope="module")
+def manifest(bilingual: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny corpus as somebody's own recordings, in a table that a spreadsheet program on Windows saved."""
+    folder = tmp_path_factory.mktemp("my recordings")
+    rows = []
+    for name, tag in LANGUAGES.items():
+        for split in ("train", "test"):
+            speech = SpeechSet.load(bilingual / f"data/mini/speech/{split}_{name}")
+            images = ImageSet.load(bilingual / f"data/mini/images/{split}")
+            for utt in speech.ids:
+                image, wav = images.paths[speech.utt2image[utt]], speech.audio_location(utt)[0]
+                share = "no" if len(rows) % 7 == 0 else "yes"
+                rows.append(f"{image};{wav};{tag};{speech.utt2spk[utt]};{share}")
+    (folder / "data").symlink_to(bilingual / "data")
+    (folder / "manifest.csv").write_bytes("\r\n".join(["image;wav;lang;speaker;share", *rows, ""]).encode("utf-8-sig"))
+    return folder / "manifest.csv"
+
+
+def test_from_a_table_to_a_lexicon(manifest: Path, tmp_path: Path) -> None:
+    options = ("--manifest", str(manifest), "--langs", "bam fra", *FAST)
+    printed = run("own", tmp_path, *options)
+    assert "stage 9 lexicon: done" in printed and "Traceback" not in printed
+    model = tmp_path / "exp/small_own"
+    assert (model / "lexicon/own/bam-fra/lexicon.tsv").exists() and (model / "report/index.html").exists()
+    assert run("own", tmp_path, *options).count("up to date") == 11
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--manifest", "MANIFEST"), "which languages? give --langs"),
+        (("--langs", "bam fra"), "which recordings? give --manifest FILE or --tree DIR"),
+        (("--manifest", "MANIFEST", "--langs", "bam, fra"), '--langs: "bam," is not a tag'),
+        (("--manifest", "MANIFEST", "--langs", "bam swa"), "no language swa (they have: bam fra)"),
+    ],
+)
+def test_mistakes_get_help(manifest: Path, tmp_path: Path, options: tuple[str, ...], told: str) -> None:
+    words = [str(manifest) if word == "MANIFEST" else word for word in options]
+    assert told in run("own", tmp_path, *words, "--stop-stage", "0", status=2)
