@@ -22,8 +22,8 @@ from vgspeech.corpora.manifest import Roots, read_manifest
 from vgspeech.corpora.speechcoco import parse_timecodes
 from vgspeech.errors import DataError
 
-NIGHTLY = os.environ.get("VGS_NIGHTLY") == "1"
 CASES = {"wav": 3000, "flac": 3000, "ogg": 1500, "jpeg": 3000, "png": 3000, "bomb": 100, "archive": 3000, "metadata": 5000}
+NIGHTLY = os.environ.get("VGS_NIGHTLY") == "1"
 SHARE = {"wav": 60, "flac": 60, "ogg": 40, "jpeg": 60, "png": 60, "bomb": 1, "archive": 60, "metadata": 100}
 GUARD = Path(__file__).with_name("fuzz_guard.py")
 
@@ -41,7 +41,7 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
     assert said.count("refused") == len(SHARE) and "prepared" in said
 
 
-@pytest.mark.skipif(not NIGHTLY, reason="runs with tests/run.sh --nightly only")
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", CASES)
 def test_many_damaged_files_are_read_or_refused(tmp_path: Path, kind: str) -> None:
     assert sum(CASES.values()) > 20_000

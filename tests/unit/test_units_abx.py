@@ -41,7 +41,7 @@ def test_errors_equal_those_of_fastabx(metric: Metric) -> None:
     assert all(0.05 < error < 0.7 for error in found.values())
 
 
-@pytest.mark.skipif("VGS_FASTABX" not in os.environ, reason="set VGS_FASTABX to a folder: fastabx goes there (5 GB)")
+@pytest.mark.fastabx
 @pytest.mark.parametrize("metric", FRAME_METRICS)
 def test_fastabx_still_gives_the_stored_values(metric: Metric, tmp_path: Path) -> None:
     python = fastabx_python(Path(os.environ["VGS_FASTABX"]))
