@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,9 @@ NOT_COMPARED = ("*/log/*", "*/train.log", "*/.stages/lock", "*/.stages/*/lock")
 """Logs, and the lock files that say who held them."""
 MEASURED = {"seconds", "started", "ended", "host", "pid", "command", "git", "reason", "bytes"}
 """Entries of stamps, metrics.jsonl and checkpoints: when, where and by which command, and how much with all logs."""
+
+TELL_TIMES = ("/metrics.jsonl", "/report/index.html")
+"""Files that tell how long training took: they are compared without that, and a stamp's digest or size of them is not."""
 
 SCENES = {"train_scenes": 12, "dev_scenes": 4, "test_scenes": 6, "test_unseen_scenes": 2}
 SMALLEST = [word for name, count in SCENES.items() for word in ("--mini-set", f"{name}={count}")]
@@ -214,6 +218,8 @@ def _what_counts(path: Path) -> bytes:
         _flatten(torch.load(path, weights_only=True), parts)
         return b"\n".join(parts)
     data = path.read_bytes()
+    if path.name == "index.html":
+        return re.sub(rb"(training time</dt><dd>)[^<]*", rb"\1", data)
     if ".stages" in path.parts or path.name == "metrics.jsonl":
         lines = [data.decode()] if path.suffix == ".json" else data.decode().splitlines()
         return json.dumps([_compared(json.loads(line)) for line in lines]).encode()
@@ -222,8 +228,7 @@ def _what_counts(path: Path) -> bytes:
 
 def _compared(value: Any) -> Any:
     if isinstance(value, dict):
-        # A stamp's digest of metrics.jsonl is one of times, too; the file itself is compared without them.
-        kept = {key: item for key, item in value.items() if key not in MEASURED and not key.endswith("/metrics.jsonl")}
+        kept = {key: item for key, item in value.items() if key not in MEASURED and not key.endswith(TELL_TIMES)}
         return {key: _compared(item) for key, item in kept.items()}
     return [_compared(item) for item in value] if isinstance(value, list) else value
 
