@@ -13,7 +13,7 @@ from vgspeech.datadir import Segment, SpeechSet, write_speech_set
 from vgspeech.errors import UsageError
 from vgspeech.files import read_json, write_json
 from vgspeech.lexicon.clusters import DROPPED, Clusters
-from vgspeech.lexicon.found_words import FoundWord, Link, by_recording, found_words
+from vgspeech.lexicon.found_words import FoundWord, Link, by_recording, found_words, significant_links
 from vgspeech.lexicon.peaks import Peaks
 from vgspeech.lexicon.storage import write_peaks, write_tsv
 from vgspeech.tables import read_rows, write_table
@@ -49,6 +49,13 @@ def test_the_better_peak_keeps_its_stretch() -> None:
             FoundWord(0.8, 1.3, 2, None, None, pytest.approx(0.4)),
         ]
     }
+
+
+def test_the_best_of_several_partners_counts(tmp_path: Path) -> None:
+    header = ("rank", "cluster_en", "cluster_hi", "significant")
+    write_tsv(tmp_path / "lexicon.tsv", header, [("1", "4", "1", "no"), ("2", "4", "7", "yes"), ("3", "4", "9", "yes")])
+    assert significant_links(tmp_path / "lexicon.tsv", ("en", "hi"), 0) == {4: Link(7, 2)}
+    assert significant_links(tmp_path / "lexicon.tsv", ("en", "hi"), 1) == {7: Link(4, 2), 9: Link(4, 3)}
 
 
 def speech_set(path: Path, lang: str, segmented: bool) -> SpeechSet:

@@ -50,13 +50,17 @@ class Link:
 
 
 def significant_links(lexicon: Path, languages: tuple[str, str], side: int) -> dict[int, Link]:
-    """Cluster of language ``side`` (0 or 1) to its link, from ``lexicon.tsv``; significant links only."""
+    """Cluster of language ``side`` (0 or 1) to its best significant link, from ``lexicon.tsv``.
+
+    Raises:
+        DataError: no such file, or a line with more or fewer cells than its header.
+    """
     own, other = (f"cluster_{languages[i]}" for i in (side, 1 - side))
-    return {
-        int(row[own]): Link(int(row[other]), int(row["rank"]))
-        for row in read_rows(lexicon)
-        if row["significant"] == "yes"
-    }
+    links: dict[int, Link] = {}
+    for row in read_rows(lexicon):  # best first; a cluster has several rows where several partners were asked for
+        if row["significant"] == "yes":
+            links.setdefault(int(row[own]), Link(int(row[other]), int(row["rank"])))
+    return links
 
 
 def found_words(peaks: Peaks, side: int, labels: Array, links: Mapping[int, Link]) -> dict[str, list[FoundWord]]:
