@@ -14,11 +14,12 @@ from vgspeech.config import FrontEndConfig, load_config
 from vgspeech.datadir import ImageSet, SpeechSet, read_lexicon
 from vgspeech.errors import run_main
 from vgspeech.files import write_json
-from vgspeech.lexicon.captions import CaptionFrames, mean_frame, shuffled
+from vgspeech.lexicon.captions import CaptionFrames, mean_frame
 from vgspeech.lexicon.inputs import language_of, load_language
 from vgspeech.lexicon.query_scores import Asked, score_captions, score_images
 from vgspeech.lexicon.storage import write_tsv
 from vgspeech.lexicon.voice_query import Hits, embed_queries, query_vectors, search_captions, search_images
+from vgspeech.order import shuffled
 
 VERSION = 1
 Array = np.ndarray[Any, np.dtype[Any]]

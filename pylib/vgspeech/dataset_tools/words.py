@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 from vgspeech.datadir import Segment, SpeechSet, Word, write_speech_set
 from vgspeech.errors import DataError
+from vgspeech.order import shuffled
 
 
 def cut_words(
@@ -30,14 +30,14 @@ def cut_words(
     Raises:
         DataError: there are no word times, or no wanted word.
     """
-    tokens: dict[str, list[tuple[str, str, Word]]] = defaultdict(list)
+    tokens: dict[str, dict[str, tuple[str, Word]]] = defaultdict(dict)
     for utt in speech.ids:
         for number, word in enumerate(speech.ctm.get(utt, ())):
             if wanted(word.text):
-                tokens[word.text].append((f"{utt}-w{number:03d}", utt, word))
+                tokens[word.text][f"{utt}-w{number:03d}"] = (utt, word)
     if not tokens:
         raise DataError("no wanted word", where=str(speech.path / "ctm"), hint="words are cut by the times in ctm")
-    taken = {key: (utt, word) for rows in tokens.values() for key, utt, word in _some(rows, per_word, seed)}
+    taken = {key: found[key] for found in tokens.values() for key in shuffled(found, seed)[:per_word]}
     pieces, wav = {}, {}
     for key, (utt, word) in taken.items():
         recording = speech.segments[utt].recording if speech.segments else utt
@@ -58,10 +58,3 @@ def cut_words(
         text={key: word.text for key, (_, word) in taken.items()},
     )
     return Counter(word.text for _, word in taken.values())
-
-
-def _some(rows: list[tuple[str, str, Word]], count: int, seed: int) -> list[tuple[str, str, Word]]:
-    def place(row: tuple[str, str, Word]) -> bytes:
-        return hashlib.blake2b(f"{seed} {row[0]}".encode(), digest_size=8).digest()
-
-    return sorted(rows, key=place)[:count]

@@ -3,14 +3,14 @@ images."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from vgspeech.errors import DataError
+from vgspeech.order import shuffled
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -60,11 +60,6 @@ def captions_by_image(utt2image: Mapping[str, str]) -> dict[str, list[str]]:
     for utt in sorted(utt2image):
         captions.setdefault(utt2image[utt], []).append(utt)
     return captions
-
-
-def shuffled(ids: Iterable[str], seed: int) -> list[str]:
-    """Ids in a random order that depends on nothing but the ids and the seed."""
-    return sorted(ids, key=lambda key: (hashlib.blake2b(f"{seed} {key}".encode(), digest_size=8).digest(), key))
 
 
 def caption_blocks(images: Sequence[ImageCaptions], size: int, seed: int) -> list[list[ImageCaptions]]:

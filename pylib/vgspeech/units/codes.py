@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from vgspeech.archive import ArchiveWriter
 from vgspeech.errors import DataError
+from vgspeech.order import shuffled
 from vgspeech.stats.kmeans import assign, kmeans
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -28,8 +28,7 @@ def training_frames(frames: Mapping[str, Array], num_codes: int, seed: int) -> A
     wanted = num_codes * FRAMES_PER_CODE
     parts: list[Array] = []
     count = 0
-    order = sorted(frames, key=lambda utt: (hashlib.blake2b(f"{seed} {utt}".encode(), digest_size=8).digest(), utt))
-    for utt in order:
+    for utt in shuffled(frames, seed):
         if count >= wanted:
             break
         parts.append(frames[utt])
