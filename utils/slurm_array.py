@@ -81,7 +81,7 @@ class ArrayRun:
         self.step = log.name.removesuffix(".log").replace(".ALL", "") or "job"
         self.scratch = folder / "q"
         self.notes: set[str] = set()
-        self.stale: dict[str, int] = {}  # result files of earlier runs -> inode: not read at every look
+        self.stale: dict[str, tuple[int, int]] = {}  # result files of other runs -> identity: not read at every look
 
     # ---- the course of things ----
 
@@ -228,7 +228,7 @@ class ArrayRun:
                 entry.name[len(prefix) : -len(suffix)] if entry.name != self.step + suffix else str(self.call.first)
             )
             task = self.tasks.get(int(middle)) if middle.isdigit() else None
-            if task is None or (not task.result and self.stale.get(entry.name) == entry.inode()):
+            if task is None or (not task.result and self._is_stale(entry)):
                 continue
             if task.result or self._read(task, entry):
                 found.append(task)
@@ -237,14 +237,22 @@ class ArrayRun:
     def _read(self, task: Task, file: os.DirEntry[str]) -> bool:
         """Read a result file; False if it is of another submission, or of a run that Slurm has requeued since."""
         try:
+            identity = _identity(file)  # before its text: a file that comes after is another one
             result = json.loads(Path(file.path).read_text())
         except (OSError, ValueError):
             return False
         if result.get("run") != task.run or int(result.get("restarts", 0)) < task.restarts:
-            self.stale[file.name] = file.inode()  # a new one is another file, moved to this name
+            self.stale[file.name] = identity
             return False
         task.result = result
         return True
+
+    def _is_stale(self, file: os.DirEntry[str]) -> bool:
+        """Whether this very file was read before and is of another run."""
+        try:
+            return self.stale.get(file.name) == _identity(file)
+        except OSError:
+            return False
 
     def _settle(self, task: Task, status: int) -> list[Task]:
         """A signal ended the task: was it Slurm, which will run it again? Returns the task if we have to."""
@@ -380,6 +388,12 @@ class ArrayRun:
         if text not in self.notes:
             self.notes.add(text)
             say(text)
+
+
+def _identity(file: os.DirEntry[str]) -> tuple[int, int]:
+    """Tells a file from one that replaced it: the number alone does not, a file system gives a freed one out again."""
+    status = file.stat(follow_symlinks=False)
+    return status.st_ino, status.st_mtime_ns
 
 
 def _ranges(numbers: list[int]) -> str:
