@@ -391,7 +391,7 @@ class ArrayRun:
 
 
 def _identity(file: os.DirEntry[str]) -> tuple[int, int]:
-    """Tells a file from one that replaced it: the number alone does not, a file system gives a freed one out again."""
+    """Tells a file from one that replaced it. The inode alone does not: a file system gives a freed one out again."""
     status = file.stat(follow_symlinks=False)
     return status.st_ino, status.st_mtime_ns
 
