@@ -92,10 +92,11 @@ def train(
     if first_start and config.training.precision == "auto":
         config = choose_precision(model, config, training_set, processes)
         model.config = config
-    if processes.first:
-        splits = {"train_split": train_split, "dev_split": dev_split, "train_data": training_set.fingerprint}
-        save_config(config, recorded)
-        record_start(out / "training.json", start_facts(config, processes) | splits)
+    with processes.first_alone():
+        if processes.first:
+            splits = {"train_split": train_split, "dev_split": dev_split, "train_data": training_set.fingerprint}
+            save_config(config, recorded)
+            record_start(out / "training.json", start_facts(config, processes) | splits)
     with StopRequest() as stop:
         trainer = Trainer(model, training_set, out, processes, stop)
         trainer.log(f"{train_split}: {training_set.summary}; {config.training.precision} on {processes.device}")
