@@ -11,8 +11,8 @@ from vgspeech.errors import DataError, run_main
 from vgspeech.files import read_json
 from vgspeech.lexicon.clusters import DROPPED
 from vgspeech.lexicon.groups import FEWEST, Edge, Group, Node, Side, join, matches
-from vgspeech.lexicon.storage import PEAKS_HEADER, write_tsv
-from vgspeech.tables import read_rows, read_tsv
+from vgspeech.lexicon.storage import PEAKS_HEADER
+from vgspeech.tables import read_rows, read_tsv, write_tsv
 
 VERSION = 1
 

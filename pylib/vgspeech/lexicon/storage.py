@@ -11,7 +11,7 @@ them in the order of utterances, so that the joined files do not depend on the n
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,24 +20,17 @@ import numpy as np
 
 from vgspeech.archive import ArchiveReader, ArchiveWriter
 from vgspeech.errors import DataError
-from vgspeech.files import atomic_write, read_json, write_json
+from vgspeech.files import read_json, write_json
 from vgspeech.lexicon.captions import TIME_DECIMALS
 from vgspeech.lexicon.clusters import DROPPED, Clusters
 from vgspeech.lexicon.peaks import Peaks, concatenate
-from vgspeech.tables import parse_number, read_tsv
+from vgspeech.tables import parse_number, read_tsv, write_tsv
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _FOUND = ("image", "utt_a", "utt_b", "t_a", "start_a", "end_a", "t_b", "start_b", "end_b", "score")
 PEAKS_HEADER = (*_FOUND, "cluster_a", "cluster_b")
 CLUSTERS_HEADER = ("cluster", "size", "spread", "images", "speakers")
-
-
-def write_tsv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a tab-separated table under a header line, whole or not at all."""
-    with atomic_write(path) as stream:
-        stream.write("\t".join(header) + "\n")
-        stream.writelines("\t".join(map(str, row)) + "\n" for row in rows)
 
 
 def write_job(folder: Path, job: int, peaks: Peaks, languages: tuple[str, str], settings: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from vgspeech.lexicon.clusters import Clusters
 from vgspeech.lexicon.discover import FoundLexicon, warnings
 from vgspeech.lexicon.evaluate import Concepts, LabelledClusters, Words, label_clusters, right_links, score_lexicon
 from vgspeech.lexicon.peaks import Peaks
-from vgspeech.lexicon.storage import write_tsv
+from vgspeech.tables import write_tsv
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
