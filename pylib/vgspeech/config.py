@@ -89,11 +89,14 @@ class ImageEncoderConfig:
     """``small`` only: channels of its residual stages of one block; stem and each stage halve the resolution."""
 
 
+SimilarityType = Literal["SISA", "MISA", "SIMA"]
+
+
 @dataclass(frozen=True)
 class SimilarityConfig:
     """How an image grid and a caption's frames become one number."""
 
-    type: Literal["SISA", "MISA", "SIMA"] = "SISA"
+    type: SimilarityType = "SISA"
     normalise: bool = False
     """L2-normalise the two pooled vectors (SISA), or every cell and frame (MISA, SIMA)."""
 

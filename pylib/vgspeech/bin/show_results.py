@@ -49,9 +49,15 @@ def show_comparison(models: Sequence[Path], split: str | None, form: str, draws:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="*", type=Path, help="exp/ of a work directory, or exp/<model>... (default: exp)")
     parser.add_argument(
-        "--compare", nargs=2, type=Path, metavar=("A", "B"), help="two model directories that were tested on the same set"
+        "folders", nargs="*", type=Path, help="exp/ of a work directory, or exp/<model>... (default: exp)"
+    )
+    parser.add_argument(
+        "--compare",
+        nargs=2,
+        type=Path,
+        metavar=("A", "B"),
+        help="two model directories that were tested on the same set",
     )
     parser.add_argument("--split", help="which split's results, or 'all' (default: test, or what there is)")
     form = parser.add_mutually_exclusive_group()

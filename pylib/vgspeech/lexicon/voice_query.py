@@ -129,13 +129,24 @@ def search_captions(
         frames = windowed(captions[utt])
         profiles = frames @ queries.T
         if background:
-            profiles -= np.mean([(frames @ other.T).max(1) for other in background], axis=0)[:, None]
+            profiles -= usual_response(frames, background)[:, None]
         at = profiles.argmax(0)
         scores[:, c] = best = profiles[at, np.arange(len(queries))]
         # The stretch reaches to where the answer has fallen half-way to the caption's median.
         middle = np.median(profiles, axis=0)
         times[:, c] = clock.seconds(extents(profiles, at, middle + HALF_WAY * (best - middle)))
     return Hits(ids, scores, times)
+
+
+def usual_response(frames: Array, background: Sequence[Array]) -> Array:
+    """(T,) what frames answer to captions in general: the mean of their best response to each of some.
+
+    Args:
+        frames: (T, D) of unit length, each with its neighbours (`windowed`).
+        background: (T_i, D) unit-length frames of the captions.
+    """
+    usual: Array = np.mean([(frames @ other.T).max(1) for other in background], axis=0)
+    return usual
 
 
 def search_images(queries: Queries, grids: Mapping[str, Array]) -> tuple[list[str], Array]:

@@ -85,7 +85,9 @@ def _refuse_other_targets(folders: list[Path], directions: list[str], where: str
     for direction in directions:
         found = [side[direction]["n_targets"] for side in counts]
         if found[0] != found[1]:
-            what = f"the queries of {direction} were searched among {found[0]} targets by one and {found[1]} by the other"
+            what = (
+                f"the queries of {direction} were searched among {found[0]} targets by one and {found[1]} by the other"
+            )
             raise DataError(what, where=where, hint="only results on the same test set can be compared")
 
 

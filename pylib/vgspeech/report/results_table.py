@@ -110,7 +110,9 @@ def result_rows(models: Sequence[Path], split: str | None = None) -> list[Result
             rows.append(ResultRow(model.name, **_training(model)))
     if not rows:
         names = sorted({name for model in models for _, name in tested_sets(model)})
-        raise UsageError(f"no model has retrieval results of a split '{split}' (there are: {', '.join(names) or 'none'})")
+        raise UsageError(
+            f"no model has retrieval results of a split '{split}' (there are: {', '.join(names) or 'none'})"
+        )
     return rows
 
 
@@ -251,7 +253,9 @@ def align(head: Sequence[str], rows: Sequence[Sequence[str]], left: Iterable[int
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     words = set(left)
     return "\n".join(
-        "  ".join(c.ljust(w) if i in words else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        "  ".join(
+            c.ljust(w) if i in words else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in [head, *rows]
     )
 
@@ -262,4 +266,6 @@ def text_table(rows: Sequence[ResultRow]) -> str:
     used = [i for i in range(len(HEADINGS)) if any(row[i] != NOTHING for row in cells)]
     names = [list(HEADINGS)[i] for i in used]
     head = [HEADINGS[name] for name in names]
-    return align(head, [[row[i] for i in used] for row in cells], [i for i, name in enumerate(names) if name in _TEXT_COLUMNS])
+    return align(
+        head, [[row[i] for i in used] for row in cells], [i for i, name in enumerate(names) if name in _TEXT_COLUMNS]
+    )

@@ -53,9 +53,7 @@ class Difference:
         return self.a - self.b
 
 
-def compare_ranks(
-    a: RanksByDirection, b: RanksByDirection, *, draws: int = 10_000, seed: int = 0
-) -> list[Difference]:
+def compare_ranks(a: RanksByDirection, b: RanksByDirection, *, draws: int = 10_000, seed: int = 0) -> list[Difference]:
     """Every score of two models on the same queries: the means over directions first, then each direction.
 
     Args:
