@@ -84,12 +84,14 @@ class Lane:
         spectrogram: PNG bytes.
         matchmap: the subtracted one, (T, H*W).
         assets: takes the pictures and sounds.
+        curve: (T,) drawn over the spectrogram; by default the best cell's score.
     """
 
     entry: Entry
     spectrogram: bytes
     matchmap: np.ndarray
     assets: Assets
+    curve: np.ndarray | None = None
 
     @property
     def times(self) -> FrameTimes:
@@ -124,7 +126,7 @@ class Lane:
 
     def _curve(self) -> str:
         """The activation curve over time, as SVG stretched over the spectrogram."""
-        best = self.matchmap.max(axis=1)
+        best = self.matchmap.max(axis=1) if self.curve is None else self.curve
         x = 100 * self.times.centres(len(best)) / float(self.entry["duration_s"])
         y = 94 - 84 * np.clip(best / max(float(best.max()), 1e-9), 0, 1)
         points = " ".join(f"{a:.2f},{b:.1f}" for a, b in zip(x, y, strict=True))
@@ -134,7 +136,8 @@ class Lane:
         """A line as long as the word, and its text when it lights up something."""
         length, scale = float(self.entry["duration_s"]), float(self.entry["scale"])
         left, width = 100 * span["start_s"] / length, 100 * (span["end_s"] - span["start_s"]) / length
-        strength = min(1.0, max(0.0, span["score"] / scale)) if scale > 0 else 0.0
+        strength = span.get("strength", span["score"] / scale if scale > 0 else 0.0)
+        strength = min(1.0, max(0.0, strength))
         word = spoken(span["text"], self.entry["lang"]) if span["text"] and strength >= LABEL_FROM else ""
         return f'<span style="left:{left:.2f}%;width:{width:.2f}%;--s:{strength:.2f}">{word}</span>'
 

@@ -15,7 +15,7 @@ from vgspeech.audio import FrontEnd
 from vgspeech.images import decode
 from vgspeech.loaded import Caption, Picture
 from vgspeech.localize.boxes import View
-from vgspeech.localize.captions import PicturedCaption, Span, caption_entry
+from vgspeech.localize.captions import PicturedCaption, Span, caption_entry, span_entry
 from vgspeech.localize.matchmaps import span_map
 from vgspeech.plots import encode_image, heat, spectrogram, veil, view_of
 from vgspeech.report.assets import SOUND_RATE, Assets
@@ -197,7 +197,17 @@ class _Page:
         sound = encode_image(spectrogram(features), "png")
         matchmap = found.matchmap.reshape(len(found.matchmap), -1)
         wave = self.source.sound(self.of.place.split, found.language, found.utt)
-        return card(scene, place, [Lane(caption_entry(pictured), sound, matchmap, self.assets).html(wave)])
+        entry = caption_entry(pictured)
+        entry["spans"] = [
+            {**span_entry(span), "strength": self._strength(found, (span.start_s, span.end_s))}
+            for span in pictured.spans
+        ]
+        return card(scene, place, [Lane(entry, sound, matchmap, self.assets, found.answer).html(wave)])
+
+    def _strength(self, found: FoundCaption, span: tuple[float, float]) -> float:
+        """How a part of a caption answers, beside its strongest frame."""
+        inside = self.of.embed.times[found.language].inside(*span, len(found.answer))
+        return float(found.answer[inside].max() / max(float(found.answer.max()), 1e-9))
 
     def _pictured(self, found: FoundCaption) -> PicturedCaption:
         speech = self.of.speech[found.language]

@@ -26,7 +26,7 @@ import torch
 from vgspeech.config import SimilarityType
 from vgspeech.errors import UsageError
 from vgspeech.lexicon.captions import FrameClock
-from vgspeech.lexicon.voice_query import Queries, query_vectors, search_captions, search_images
+from vgspeech.lexicon.voice_query import Queries, answers, query_vectors, search_captions, search_images
 from vgspeech.loaded import Caption, Picture
 from vgspeech.localize.matchmaps import UNRELATED_IMAGES, active_spans, choose_unrelated, span_map, subtracted_matchmap
 from vgspeech.search.index import CaptionSide, Side
@@ -48,6 +48,7 @@ class FoundCaption:
     Attributes:
         language, utt, image: which.
         score: by which it was ranked.
+        answer: (T,) how each frame answers to the query.
         stretches: start and end, in seconds of the caption, of the parts that answer, in time order.
         best: the part that answers most; None where no part does.
         matchmap: (T, H, W), what each frame lights up in the shown image or, for a recording, in the caption's own image.
@@ -57,6 +58,7 @@ class FoundCaption:
     utt: str
     image: str
     score: float
+    answer: Array
     stretches: list[Stretch]
     best: Stretch | None
     matchmap: Array
@@ -142,7 +144,11 @@ def search_by_word(of: SearchedSet, said: Caption, languages: Sequence[str], top
         return hits.scores[0]
 
     best = _best_captions(of, languages, top, lambda side: word_bounds(side, word[0], said.language), exact)
-    captions = [_caption_of_sound(of, found, [stretches[found[:2]]], stretches[found[:2]]) for found in best]
+    captions = []
+    for found in best:
+        caption, stretch = of.caption(*found[:2]), stretches[found[:2]]
+        answer = answers(word, of.comparable(found[0], caption.frames, caption.spoken), background)[:, 0]
+        captions.append(_caption_of_sound(of, found, answer, [stretch], stretch))
     queries = Queries({"": said.frames}, {"": spoken})
     mean = said.frames[spoken].mean(0)
     ranked = _best_images(
@@ -151,7 +157,7 @@ def search_by_word(of: SearchedSet, said: Caption, languages: Sequence[str], top
         top,
         lambda images: search_images(queries, {image: of.embed.grids[image] for image in images})[1][0],
     )
-    return _found(of, languages, captions, _lit_images(of, ranked, said, spoken))
+    return _found(of, languages, captions, _lit_images(of, ranked, said, spoken, whole=True))
 
 
 def search_by_sentence(
@@ -173,7 +179,7 @@ def search_by_sentence(
         frames = of.comparable(found[0], caption.frames, caption.spoken)
         alike = subtracted_matchmap(frames, query, background)
         spans, strongest = _stretches(alike, caption)
-        captions.append(_caption_of_sound(of, found, spans, strongest))
+        captions.append(_caption_of_sound(of, found, alike.max(1), spans, strongest))
     side = of.index.images
     if kind == "SISA":
         ranked = _best_images(side, pooled_bounds(side, pooled, config), top, None)
@@ -182,7 +188,7 @@ def search_by_sentence(
         ranked = _best_images(
             side, bounds, top, lambda images: np.array([of.model.similarity(said, of.picture(i), kind) for i in images])
         )
-    return _found(of, languages, captions, _lit_images(of, ranked, said, spoken))
+    return _found(of, languages, captions, _lit_images(of, ranked, said, spoken, whole=False))
 
 
 def languages_to_search(of: SearchedSet, wanted: str | None) -> list[str]:
@@ -258,18 +264,20 @@ def _caption_of_image(of: SearchedSet, found: Ranked, shown: Picture, unrelated:
     language, utt, score = found
     caption = of.caption(language, utt)
     matchmap = of.model.matchmap(caption, shown, unrelated)
-    spans, strongest = _stretches(matchmap.reshape(len(matchmap), -1), caption)
-    return FoundCaption(language, utt, of.speech[language].utt2image[utt], score, spans, strongest, matchmap)
+    image, flat = of.speech[language].utt2image[utt], matchmap.reshape(len(matchmap), -1)
+    return FoundCaption(language, utt, image, score, flat.max(1), *_stretches(flat, caption), matchmap)
 
 
-def _caption_of_sound(of: SearchedSet, found: Ranked, spans: list[Stretch], strongest: Stretch | None) -> FoundCaption:
+def _caption_of_sound(
+    of: SearchedSet, found: Ranked, answer: Array, spans: list[Stretch], strongest: Stretch | None
+) -> FoundCaption:
     """A caption found by a recording, with what it lights up in its own image."""
     language, utt, score = found
     image = of.speech[language].utt2image[utt]
     ids = of.index.images.ids
     unrelated = [of.picture(other) for other in choose_unrelated(image, ids)] if len(ids) > 1 else []
     matchmap = of.model.matchmap(of.caption(language, utt), of.picture(image), unrelated)
-    return FoundCaption(language, utt, image, score, spans, strongest, matchmap)
+    return FoundCaption(language, utt, image, score, answer, spans, strongest, matchmap)
 
 
 def _stretches(matchmap: Array, caption: Caption) -> tuple[list[Stretch], Stretch | None]:
@@ -282,14 +290,19 @@ def _stretches(matchmap: Array, caption: Caption) -> tuple[list[Stretch], Stretc
     return spans, max(spans, key=height, default=None)
 
 
-def _lit_images(of: SearchedSet, ranked: Sequence[tuple[str, float]], said: Caption, spoken: Array) -> list[FoundImage]:
-    """Images found by a recording, with what its frames light up on average."""
+def _lit_images(
+    of: SearchedSet, ranked: Sequence[tuple[str, float]], said: Caption, spoken: Array, whole: bool
+) -> list[FoundImage]:
+    """Images found by a recording, with what it lights up: ``whole``, as one word does, or in its most active parts."""
     pooled = said.frames[spoken].mean(0)
     unrelated = _unrelated(of, pooled_bounds(of.index.images, pooled, of.model.config.similarity).low)
     found = []
     for image, score in ranked:
         matchmap = of.model.matchmap(said, of.picture(image), unrelated)
-        lit = span_map(matchmap.reshape(len(matchmap), -1), np.flatnonzero(spoken))
+        flat = matchmap.reshape(len(matchmap), -1)
+        spans = [] if whole else _stretches(flat, said)[0]
+        parts = [said.times.inside(*span, len(flat)) for span in spans] or [np.flatnonzero(spoken)]
+        lit = np.max([span_map(flat, part) for part in parts], axis=0)
         found.append(FoundImage(image, score, lit.reshape(matchmap.shape[1:])))
     return found
 
