@@ -76,13 +76,13 @@ class RetrievalResult(RankSummary):
 class RetrievalTable:
     """All directions, and the means over directions of r1, r5, r10 and mrr, with their own intervals.
 
-    ``ranks`` holds for each direction the rank (Q,) int64 of every item of its source, 0 where no target is right.
+    ``ranks`` holds for each direction the rank of every item of its source, 0 where no target is right.
     """
 
     directions: dict[str, RetrievalResult]
     mean: dict[str, float]
     mean_ci95: dict[str, tuple[float, float]]
-    ranks: dict[str, npt.NDArray[np.int64]]
+    ranks: dict[str, list[int]]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for ``results.json``."""
@@ -243,7 +243,7 @@ def _summarise(
     mean_intervals = (
         {name: percentile_interval(drawn[:, :, j].mean(1)) for j, name in enumerate(names)} if draws else {}
     )
-    return RetrievalTable(results, mean, mean_intervals, dict(ranks))
+    return RetrievalTable(results, mean, mean_intervals, {name: found.tolist() for name, found in ranks.items()})
 
 
 def ranks_of_queries(table: RetrievalTable, images: Embedded, captions: Mapping[str, Embedded]) -> RanksByDirection:
@@ -257,7 +257,7 @@ def ranks_of_queries(table: RetrievalTable, images: Embedded, captions: Mapping[
     found: RanksByDirection = {}
     for direction, ranks in table.ranks.items():
         side = sides[direction.partition(">")[0]]
-        named = zip(side.ids or side.image_ids, side.image_ids, ranks.tolist(), strict=True)
+        named = zip(side.ids or side.image_ids, side.image_ids, ranks, strict=True)
         found[direction] = {query: RankedQuery(image, rank) for query, image, rank in named if rank}
     return found
 

@@ -174,7 +174,7 @@ def open_index(folder: Path, embed: Path, captions: Mapping[str, LanguageInput],
         DataError: no room on the disk, or a damaged embedding.
     """
     made_of = {"format": FORMAT, "files": _state_of(embed)}
-    with contextlib.suppress(DataError, KeyError, TypeError):  # none, or of another version: made below
+    with contextlib.suppress(DataError, OSError, KeyError, TypeError):  # none, or of another version: made below
         if read_json(folder / "index.json")["made_of"] == made_of:
             return Index(folder)
     _prepare(folder)
