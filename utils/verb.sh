@@ -13,7 +13,7 @@ run_verb() {
   for word; do
     if [[ $word == --help || $word == -h ]]; then
       # shellcheck disable=SC2154  # $root is set by the tool
-      PYTHONPATH=$root/pylib PYTHONUTF8=1 exec "${VGS_PYTHON:-python3}" -B -m "vgspeech.bin.$verb" --help
+      PYTHONPATH=$root/pylib PYTHONUTF8=1 exec "${VGS_PYTHON:-python3}" -m "vgspeech.bin.$verb" --help
     fi
   done
   # shellcheck source=path.sh

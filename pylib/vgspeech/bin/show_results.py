@@ -48,7 +48,12 @@ def show_comparison(models: Sequence[Path], split: str | None, form: str, draws:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="show_results.sh",
+        description=__doc__,
+        epilog="example: utils/show_results.sh --compare exp/mini exp/mini_short",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "folders", nargs="*", type=Path, help="exp/ of a work directory, or exp/<model>... (default: exp)"
     )
