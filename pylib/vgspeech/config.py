@@ -167,6 +167,8 @@ class TrainingConfig:
     that of the whole batch, batch statistics are those of a part: see ``vgspeech/training/gradient_cache.py``."""
     init_from: str = "none"
     """Model directory, or file of weights, to start from; parameters that it lacks stay as initialised."""
+    codebook_start: Literal["kmeans", "random"] = "kmeans"
+    """Codebooks that ``init_from`` lacks: k-means of their layer's frames under its weights, or N(0, 1) (released)."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4

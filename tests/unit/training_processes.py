@@ -90,9 +90,17 @@ def save_updates(processes: Processes, corpus: str, out: str) -> None:
                 torch.save(result, f"{out}/{similarity}.{name}.pt")
 
 
-def stop_everywhere(processes: Processes, corpus: str, out: str, steps: tuple[int, ...], **training: object) -> None:
+def stop_everywhere(
+    processes: Processes,
+    corpus: str,
+    out: str,
+    steps: tuple[int, ...],
+    quantizers: tuple[int, ...] = (),
+    **training: object,
+) -> None:
     """Train once without a stop, and once stopped by a signal before each of the given steps, counted over all runs."""
     config = micro_config(epochs=2, **training)
+    config = dataclasses.replace(config, audio=dataclasses.replace(config.audio, quantizers=quantizers, codebook_size=6))
     splits = {"train_split": "train", "dev_split": "dev"}
     loop.train(config, Path(corpus), Path(out) / "straight", processes, **splits)  # type: ignore[arg-type]
     real, done = loop.backward, 0

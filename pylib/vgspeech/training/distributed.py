@@ -49,6 +49,11 @@ class Processes:
         dist.broadcast(box, src=0)
         return int(box)
 
+    def share(self, values: Tensor) -> None:
+        """Replace a tensor's values by those of the first process."""
+        if self.world_size > 1:
+            dist.broadcast(values, src=0)
+
     def any(self, *flags: bool) -> list[bool]:
         """Whether each of the flags is set in any process; one message for all of them."""
         if self.world_size == 1:
