@@ -44,16 +44,21 @@ def prepared(frames: Array, metric: Metric) -> Array:
 
 
 def frame_products(x: Array, y: Array, metric: Metric) -> Array:
-    """(N, M) what `to_distances` turns into distances of prepared frames, as far as matrix products go."""
+    """(N, M) float32, what `to_distances` turns into distances of prepared frames.
+
+    Euclidean and KL distances need float64 for their differences of large numbers. They are finished here, where each pair of
+    frames is met once: on the cells of all pairs of sounds, several times as many, float64 would cost more than warping.
+    """
     if metric == "levenshtein":
         return (x[:, None] != y[None]).astype(np.float32)
     if metric == "angular":
         return x @ y.T
     if metric == "euclidean":
-        return (x * x).sum(1)[:, None] + (y * y).sum(1)[None] - 2 * (x @ y.T)
+        squares = (x * x).sum(1)[:, None] + (y * y).sum(1)[None] - 2 * (x @ y.T)
+        return np.sqrt(np.maximum(squares, 0, out=squares), out=squares).astype(np.float32)
     log_x, log_y = np.log(x + _KL_FLOOR), np.log(y + _KL_FLOOR)
     own = (x * log_x).sum(1)[:, None] + (y * log_y).sum(1)[None]
-    return 0.5 * (own - x @ log_y.T - log_x @ y.T)
+    return (0.5 * (own - x @ log_y.T - log_x @ y.T)).astype(np.float32)
 
 
 def to_distances(products: Array, metric: Metric) -> Array:
@@ -66,9 +71,7 @@ def to_distances(products: Array, metric: Metric) -> Array:
         np.minimum(products, 1, out=products)
         np.maximum(products, -1, out=products)
         return np.arccos(products, out=products) / np.float32(np.pi)
-    if metric == "euclidean":
-        return np.sqrt(np.maximum(products, 0)).astype(np.float32)
-    return products.astype(np.float32)
+    return products
 
 
 def dtw(local: Array, rows: Array, columns: Array) -> Array:
