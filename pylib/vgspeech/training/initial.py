@@ -61,9 +61,7 @@ def load_initial(model: GroundingModel, start: str | Path) -> Initial:
     fresh = _parts(key for key in own if key not in given)
     unused = _parts(key for key in given if key not in own)
     counts = f"{len(common)} of {len(own)} tensors"
-    new = [
-        name for name in model.quantizers() if "audio.{}.{}.codebook".format(*name.split("/")) not in given
-    ]
+    new = [name for name in model.quantizers() if "audio.{}.{}.codebook".format(*name.split("/")) not in given]
     return Initial(f"started from {path}: {counts}; as initialised: {fresh}; not used: {unused}", new)
 
 
