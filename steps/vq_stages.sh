@@ -52,8 +52,8 @@ stage_evaluate() {
   if stage 3 evaluate "evaluate ${base}_vq23" --stamp "${base}_vq23/.stages" --in "${base}_vq23/best.pt" \
     --opt discovery_split --out "$vq_eval/*/retrieval/results.json" --out "$vq_eval/*/units/*/codes.scp"; then
     # The corpus is the user's affair: it may have been made with options that this script does not know.
-    "$recipe"/run.sh --on-drift ignore --corpus "$corpus" --model "${base}_vq23" --dir "$work" --nj "$nj" --discovery-split "$discovery_split" \
-      --stage 5 --stop-stage 8
+    "$recipe"/run.sh --on-drift ignore --corpus "$corpus" --model "${base}_vq23" --dir "$work" --nj "$nj" \
+      --discovery-split "$discovery_split" --stage 5 --stop-stage 8
     stage_done
   fi
 }
