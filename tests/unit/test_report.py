@@ -168,7 +168,7 @@ def test_one_language_without_words(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "argv", ["plot_matchmaps", *arguments])
     plot_matchmaps.main()
     content = run(monkeypatch, planted)
-    assert "no transcript" in content and "no word times" in content and "a model of two languages" in content
+    assert "no transcript" in content and "no word times" in content and "No picture dictionary: run stage 9" in content
 
 
 def test_texts_of_the_data_are_escaped(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ images."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,16 +22,23 @@ TIME_DECIMALS = 4
 
 
 class ImageCaptions(NamedTuple):
-    """An image that is described in both languages (or two that look alike, ``neighbours``).
+    """An image that is described in both languages or by several speakers of one (or two images that look alike,
+    ``neighbours``).
 
     Attributes:
         image: its id.
-        a, b: utterance ids of its captions in the two languages, sorted.
+        a, b: utterance ids of its captions in the two languages, sorted; within one language both are all of them.
+        pairs: (place in a, place in b) of the captions to be compared; None: each of a with each of b.
     """
 
     image: str
     a: tuple[str, ...]
     b: tuple[str, ...]
+    pairs: tuple[tuple[int, int], ...] | None = None
+
+    def compared(self) -> Iterable[tuple[int, int]]:
+        """``pairs``, written out."""
+        return itertools.product(range(len(self.a)), range(len(self.b))) if self.pairs is None else self.pairs
 
 
 def pair_captions(utt2image_a: Mapping[str, str], utt2image_b: Mapping[str, str]) -> list[ImageCaptions]:
@@ -52,6 +59,21 @@ def pair_captions(utt2image_a: Mapping[str, str], utt2image_b: Mapping[str, str]
             "share no images there is --pairs nearest",
         )
     return [ImageCaptions(image, tuple(by_image_a[image]), tuple(by_image_b[image])) for image in shared]
+
+
+def pair_speakers(utt2image: Mapping[str, str], utt2spk: Mapping[str, str]) -> list[ImageCaptions]:
+    """Images with captions by several speakers of one language, sorted by id; captions of different speakers are paired.
+
+    Args:
+        utt2image, utt2spk: image and speaker of every caption.
+    """
+    found = []
+    for image, utts in sorted(captions_by_image(utt2image).items()):
+        numbers = itertools.combinations(range(len(utts)), 2)
+        pairs = tuple((k, m) for k, m in numbers if utt2spk[utts[k]] != utt2spk[utts[m]])
+        if pairs:
+            found.append(ImageCaptions(image, tuple(utts), tuple(utts), pairs))
+    return found
 
 
 def captions_by_image(utt2image: Mapping[str, str]) -> dict[str, list[str]]:

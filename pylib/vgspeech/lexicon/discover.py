@@ -119,9 +119,16 @@ def search(
 ) -> Peaks:
     """Peaks of job ``job`` (from 1) of ``num_jobs``; the union over jobs does not depend on their number."""
     images, frames_a, frames_b = prepare(a, b, options.seed, cells)
+    blocks = share_of_job(images, options, job, num_jobs)
+    return find_peaks(blocks, frames_a, frames_b, (a.clock, b.clock), options.peaks)
+
+
+def share_of_job(
+    images: Sequence[ImageCaptions], options: DiscoveryOptions, job: int, num_jobs: int
+) -> list[list[ImageCaptions]]:
+    """The blocks of images that job ``job`` (from 1) of ``num_jobs`` searches."""
     blocks = caption_blocks(images, options.peaks.background + 1, options.seed)
-    first, last = (len(blocks) * (job - 1)) // num_jobs, (len(blocks) * job) // num_jobs
-    return find_peaks(blocks[first:last], frames_a, frames_b, (a.clock, b.clock), options.peaks)
+    return blocks[(len(blocks) * (job - 1)) // num_jobs : (len(blocks) * job) // num_jobs]
 
 
 def cluster(peaks: Peaks, a: LanguageInput, b: LanguageInput, options: DiscoveryOptions) -> tuple[Clusters, Clusters]:
@@ -164,11 +171,11 @@ def discover(
     return peaks, clusters, link(peaks, clusters, images, (frames_a, frames_b), options)
 
 
-def warnings(peaks: Peaks, clusters: tuple[Clusters, Clusters], concepts: int | None) -> list[str]:
+def warnings(peaks: Peaks, clusters: Sequence[Clusters], concepts: int | None) -> list[str]:
     """Sentences about results that are too thin to rely on.
 
     Args:
-        peaks, clusters: the result.
+        peaks, clusters: the result, clusters of each language.
         concepts: words to be found, when it is known how many there are; else ``EXPECTED_CONCEPTS``.
     """
     if not len(peaks):
@@ -181,5 +188,8 @@ def warnings(peaks: Peaks, clusters: tuple[Clusters, Clusters], concepts: int | 
             f"{wanted}; more captioned images help"
         )
     if not all(map(len, clusters)):
-        found.append("no cluster is large enough to keep in one of the languages, so there is nothing to link")
+        found.append(
+            "no cluster is large enough to keep"
+            + (" in one of the languages, so there is nothing to link" if len(clusters) > 1 else "")
+        )
     return found

@@ -96,7 +96,9 @@ def score_lexicon(
         lexicon: which words name which concept; None leaves out everything about concepts.
     """
     sides = zip(languages, clusters, labels, strict=True)
-    scores: dict[str, Any] = {"clusters_against_words": {tag: _agreement(side, named) for tag, side, named in sides}}
+    scores: dict[str, Any] = {
+        "clusters_against_words": {tag: words_agreement(side, named) for tag, side, named in sides}
+    }
     utts, times = (peaks.utt_a, peaks.utt_b), (peaks.times_a, peaks.times_b)
     scores["interval_error_ms"] = {tag: interval_errors(utts[i], times[i], ctms[i]) for i, tag in enumerate(languages)}
     scores["coverage"] = {
@@ -226,7 +228,8 @@ def interval_errors(utts: Sequence[str], times: Array, ctm: Words) -> dict[str, 
     return {"peaks": len(rows), **{name: round(1000 * float(np.median(np.abs(e))), 1) for name, e in errors.items()}}
 
 
-def _agreement(clusters: Clusters, labels: LabelledClusters) -> dict[str, float]:
+def words_agreement(clusters: Clusters, labels: LabelledClusters) -> dict[str, float]:
+    """Purity, NMI and V-measure of the clusters that were kept, against the words at their peaks."""
     kept = np.flatnonzero(clusters.labels >= 0)
     return agreement(clusters.labels[kept], [labels.peak_words[i] for i in kept])
 

@@ -133,18 +133,17 @@ def _block_peaks(
     parts = []
     for i, image in enumerate(block):
         ends_a, ends_b = _ends(read_a[i]), _ends(read_b[i])
-        for k, utt_a in enumerate(image.a):
-            rows = slice(ends_a[k], ends_a[k + 1])
-            for m, utt_b in enumerate(image.b):
-                columns = slice(ends_b[m], ends_b[m + 1])
-                excess = similarities[i][rows, columns]
-                excess = excess - 0.5 * (response_a[i][rows, None] + response_b[i][columns])
-                at_a, at_b, scores = _detect(excess, clocks, options)
-                found = Peaks([image.image] * len(scores), [utt_a] * len(scores), [utt_b] * len(scores), n_pairs=1)
-                found.times_a, found.times_b, found.scores = clocks[0].seconds(at_a), clocks[1].seconds(at_b), scores
-                found.vectors_a = windowed(read_a[i][k], at_a[:, 0].astype(np.int64))
-                found.vectors_b = windowed(read_b[i][m], at_b[:, 0].astype(np.int64))
-                parts.append(found)
+        for k, m in image.compared():
+            rows, columns = slice(ends_a[k], ends_a[k + 1]), slice(ends_b[m], ends_b[m + 1])
+            excess = similarities[i][rows, columns]
+            excess = excess - 0.5 * (response_a[i][rows, None] + response_b[i][columns])
+            at_a, at_b, scores = _detect(excess, clocks, options)
+            utt_a, utt_b = ([utt] * len(scores) for utt in (image.a[k], image.b[m]))
+            found = Peaks([image.image] * len(scores), utt_a, utt_b, n_pairs=1)
+            found.times_a, found.times_b, found.scores = clocks[0].seconds(at_a), clocks[1].seconds(at_b), scores
+            found.vectors_a = windowed(read_a[i][k], at_a[:, 0].astype(np.int64))
+            found.vectors_b = windowed(read_b[i][m], at_b[:, 0].astype(np.int64))
+            parts.append(found)
     return parts
 
 

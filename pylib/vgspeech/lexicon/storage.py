@@ -6,6 +6,9 @@ them in the order of utterances, so that the joined files do not depend on the n
     peaks.tsv               one row a peak: image, utterances, times in seconds, score, clusters ("-": too small)
     peaks_<language>.ark    key "utterance-a+utterance-b", a (peaks x D) matrix: rows in the order of peaks.tsv
     clusters_<language>.tsv, centroids_<language>.ark    key: cluster number
+
+Within one language every pair of captions stands there both ways, so that side a is all that was found and side b says with
+what; there is one archive.
 """
 
 from __future__ import annotations
@@ -33,23 +36,23 @@ PEAKS_HEADER = (*_FOUND, "cluster_a", "cluster_b")
 CLUSTERS_HEADER = ("cluster", "size", "spread", "images", "speakers")
 
 
-def write_job(folder: Path, job: int, peaks: Peaks, languages: tuple[str, str], settings: dict[str, Any]) -> None:
+def write_job(folder: Path, job: int, peaks: Peaks, languages: Sequence[str], settings: dict[str, Any]) -> None:
     """Write what one job found; the table comes last, so that it stands for the whole.
 
     Args:
         folder: of all jobs.
         job: its number.
         peaks: what it found.
-        languages: tags of language a and b.
+        languages: tags of language a and b, or the only one.
         settings: how it searched, the same for all jobs.
     """
-    for language, vectors in zip(languages, (peaks.vectors_a, peaks.vectors_b), strict=True):
+    for language, vectors in zip(languages, _sides(peaks), strict=False):
         _write_vectors(folder / f"{language}.{job}", peaks, vectors)
     write_json(folder / f"search.{job}.json", {"pairs": peaks.n_pairs, "settings": settings})
     write_tsv(folder / f"peaks.{job}.tsv", _FOUND, _peak_rows(peaks))
 
 
-def read_jobs(folder: Path, num_jobs: int, languages: tuple[str, str]) -> tuple[Peaks, dict[str, Any]]:
+def read_jobs(folder: Path, num_jobs: int, languages: Sequence[str]) -> tuple[Peaks, dict[str, Any]]:
     """Join the peaks of all jobs.
 
     Returns:
@@ -75,9 +78,9 @@ def read_jobs(folder: Path, num_jobs: int, languages: tuple[str, str]) -> tuple[
     return peaks, settings[0]
 
 
-def write_peaks(folder: Path, peaks: Peaks, clusters: tuple[Clusters, Clusters], languages: tuple[str, str]) -> None:
-    """Write clustered peaks and both languages' clusters."""
-    for language, vectors, side in zip(languages, (peaks.vectors_a, peaks.vectors_b), clusters, strict=True):
+def write_peaks(folder: Path, peaks: Peaks, clusters: tuple[Clusters, Clusters], languages: Sequence[str]) -> None:
+    """Write clustered peaks and every language's clusters."""
+    for language, vectors, side in zip(languages, _sides(peaks), clusters, strict=False):
         _write_vectors(folder / f"peaks_{language}", peaks, vectors)
         stem = folder / f"centroids_{language}"
         with ArchiveWriter(stem.with_name(f"{stem.name}.ark"), stem.with_name(f"{stem.name}.scp")) as archive:
@@ -92,11 +95,11 @@ def write_peaks(folder: Path, peaks: Peaks, clusters: tuple[Clusters, Clusters],
     write_tsv(folder / "peaks.tsv", PEAKS_HEADER, peak_rows)
 
 
-def read_peaks(folder: Path, languages: tuple[str, str]) -> tuple[Peaks, tuple[Clusters, Clusters]]:
-    """Read what `write_peaks` wrote (``n_pairs`` is not in it)."""
+def read_peaks(folder: Path, languages: Sequence[str]) -> tuple[Peaks, tuple[Clusters, Clusters]]:
+    """Read what `write_peaks` wrote (``n_pairs`` is not in it, nor ``vectors_b`` of a single language)."""
     peaks, labels = _read(folder / "peaks.tsv", PEAKS_HEADER)
     _fill_vectors(peaks, [[folder / f"peaks_{language}.scp"] for language in languages], folder)
-    a, b = (_read_clusters(folder, language, labels[:, i]) for i, language in enumerate(languages))
+    a, b = (_read_clusters(folder, languages[i % len(languages)], labels[:, i]) for i in (0, 1))
     return peaks, (a, b)
 
 
@@ -119,6 +122,10 @@ def _peak_rows(peaks: Peaks) -> Iterator[tuple[object, ...]]:
         seconds = (f"{time:.{TIME_DECIMALS}f}" for time in times[i])
         # 9 digits give a float32 back exactly
         yield (peaks.image[i], peaks.utt_a[i], peaks.utt_b[i], *seconds, f"{peaks.scores[i]:.9g}")
+
+
+def _sides(peaks: Peaks) -> tuple[Array, Array]:
+    return peaks.vectors_a, peaks.vectors_b
 
 
 def _pair_runs(peaks: Peaks) -> Iterator[tuple[str, list[int]]]:
@@ -152,14 +159,13 @@ def _fill_vectors(peaks: Peaks, scps: Sequence[Sequence[Path]], scratch: Path) -
 
     Args:
         peaks: gets them; of a million peaks they would not fit in memory, so they are maps of unnamed files.
-        scps: archives of each side, which together hold every pair of captions.
+        scps: archives of each side, or of side a alone, which together hold every pair of captions.
         scratch: folder for these files.
     """
     if not len(peaks):
         return
     runs = list(_pair_runs(peaks))
-    sides = []
-    for paths in scps:
+    for name, paths in zip(("vectors_a", "vectors_b"), scps, strict=False):
         readers = [ArchiveReader(path) for path in paths]
         home = {key: reader for reader in readers for key in reader}
         shape = (len(peaks), home[runs[0][0]][runs[0][0]].shape[1])
@@ -167,5 +173,4 @@ def _fill_vectors(peaks: Peaks, scps: Sequence[Sequence[Path]], scratch: Path) -
             vectors = np.memmap(file, np.float32, mode="w+", shape=shape)
         for key, rows in runs:
             vectors[rows[0] : rows[-1] + 1] = home[key][key]
-        sides.append(vectors)
-    peaks.vectors_a, peaks.vectors_b = sides
+        setattr(peaks, name, vectors)

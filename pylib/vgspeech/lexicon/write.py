@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,24 +130,44 @@ def exemplar_rows(result: Result) -> Iterator[list[str]]:
 
 
 def _varied(rows: list[int], result: Result) -> list[int]:
-    """At most ``EXEMPLARS`` peaks by score; those of speakers not heard yet and images not seen yet go first."""
+    """The peaks that a link shows; those of speakers not heard yet and images not seen yet go first."""
     peaks = result.peaks
     by_score = sorted(rows, key=lambda i: (-peaks.scores[i], peaks.utt_a[i], peaks.utt_b[i]))
+    speakers_a, speakers_b = result.utt2spk
+    names = (
+        {"image": peaks.image[i], "a": speakers_a[peaks.utt_a[i]], "b": speakers_b[peaks.utt_b[i]]} for i in by_score
+    )
+    return varied(dict(zip(by_score, names, strict=True)), ("image a b", "image a", "image", ""))
+
+
+def varied(candidates: Mapping[int, Mapping[str, str]], wishes: Sequence[str]) -> list[int]:
+    """At most ``EXEMPLARS`` peaks that differ as far as possible.
+
+    Args:
+        candidates: peak -> what it shows (its image, speakers), the best peak first.
+        wishes: names of what must not have been shown yet; where the first wish leaves too few, the second is tried, and
+            so on.
+    """
     chosen: list[int] = []
     used: set[tuple[str, str]] = set()
-    for wanted in ("image a b", "image a", "image", ""):
-        for i in by_score:
+    for wanted in wishes:
+        for i, names in candidates.items():
             if len(chosen) == EXEMPLARS:
                 return chosen
-            names = {
-                "image": peaks.image[i],
-                "a": result.utt2spk[0][peaks.utt_a[i]],
-                "b": result.utt2spk[1][peaks.utt_b[i]],
-            }
             if i not in chosen and not any((kind, names[kind]) in used for kind in wanted.split()):
                 chosen.append(i)
                 used.update(names.items())
     return chosen
+
+
+def cluster_statistics(clusters: Clusters) -> dict[str, float]:
+    """How many clusters were kept, of which share of the peaks, how large and how wide."""
+    return {
+        "kept": len(clusters),
+        "peaks_kept": float(np.mean(clusters.labels >= 0)) if len(clusters.labels) else 0.0,
+        "median_size": float(np.median(clusters.sizes)) if len(clusters) else 0.0,
+        "mean_spread": float(np.mean(clusters.spread)) if len(clusters) else 0.0,
+    }
 
 
 def all_scores(result: Result, labels: tuple[LabelledClusters, LabelledClusters] | None) -> dict[str, Any]:
@@ -158,13 +178,7 @@ def all_scores(result: Result, labels: tuple[LabelledClusters, LabelledClusters]
         "pairs": peaks.n_pairs,
         "peaks": len(peaks),
         "clusters": {
-            tag: {
-                "kept": len(side),
-                "peaks_kept": float(np.mean(side.labels >= 0)) if len(peaks) else 0.0,
-                "median_size": float(np.median(side.sizes)) if len(side) else 0.0,
-                "mean_spread": float(np.mean(side.spread)) if len(side) else 0.0,
-            }
-            for tag, side in zip(result.languages, result.clusters, strict=True)
+            tag: cluster_statistics(side) for tag, side in zip(result.languages, result.clusters, strict=True)
         },
         "links": {"all": len(found.links), "significant": int(found.significant.sum())},
         "evidence": {"counted_on": result.evidence, "images": found.images, "tests": found.tests},

@@ -1,8 +1,8 @@
-"""What the picture dictionary shows of a peak: the part of the image that both captions light up, and the sounds."""
+"""What the picture dictionary shows of a peak: the part of the image that its captions light up, and the sounds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class Exemplars:
 
     Attributes:
         split: its name.
-        languages: of the lexicon's sides a and b.
+        languages: of the lexicon's sides a and b, or its only one.
         images: its images.
         embed: its embeddings; None shows whole images.
         source: gives the sounds.
@@ -55,8 +55,7 @@ class Exemplars:
         for folder in sorted(folders, key=lambda path: path.name != "train"):
             speech = _speech_of(source, folder.name, languages)
             if all(
-                lang in speech and example[f"utt_{side}"] in speech[lang].utt2image
-                for side, lang in zip("ab", languages, strict=True)
+                lang in speech and example[f"utt_{side}"] in speech[lang].utt2image for side, lang in _sides(languages)
             ):
                 path = source.eval_folder(folder.name) / "embed"
                 embed = EmbedDir.load(path) if (path / "embed.json").exists() else None
@@ -69,7 +68,7 @@ class Exemplars:
         return self.source.config
 
     def crop(self, row: Row) -> np.ndarray:
-        """The part of a peak's image that both stretches of speech light up, uint8 (S, S, 3)."""
+        """The part of a peak's image that its stretches of speech light up, uint8 (S, S, 3)."""
         image = row["image"]
         path = self.images.paths[image]
         view = visible_part(*self.images.sizes[image], self.config.image)
@@ -86,9 +85,13 @@ class Exemplars:
         return self.source.sound(self.split, lang, row[f"utt_{side}"], start - slack, end + slack)
 
     def may_show(self, row: Row) -> bool:
-        """Whether the speakers of both captions agreed to be shown."""
-        sides = zip("ab", self.languages, strict=True)
-        return all(self.source.may_show(self.split, lang, row[f"utt_{side}"]) for side, lang in sides)
+        """Whether the speakers of the captions agreed to be shown."""
+        return all(self.source.may_show(self.split, lang, row[f"utt_{side}"]) for side, lang in _sides(self.languages))
+
+
+def _sides(languages: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """(side, language)"""
+    return zip("ab", languages, strict=False)
 
 
 def _speech_of(source: ReportInput, split: str, languages: Sequence[str]) -> Mapping[str, SpeechSet]:
@@ -104,14 +107,14 @@ def _square_around(centre: np.ndarray, side: float, inside: View) -> View:
 
 
 def _brightest_cell(embed: EmbedDir, row: Row, languages: Sequence[str]) -> int:
-    """The middle cell of the brightest 3 x 3, by the subtracted scores summed over both captions' stretches."""
+    """The middle cell of the brightest 3 x 3, by the subtracted scores summed over the captions' stretches."""
     from scipy.ndimage import uniform_filter
 
     image = row["image"]
     cells = embed.grids[image]
     unrelated = [embed.grids[other] for other in choose_unrelated(image, sorted(embed.grids))]
     total = np.zeros(len(cells), np.float32)
-    for side, lang in zip("ab", languages, strict=True):
+    for side, lang in _sides(languages):
         frames = embed.frames(lang)[row[f"utt_{side}"]]
         inside = embed.times[lang].inside(float(row[f"start_{side}"]), float(row[f"end_{side}"]), len(frames))
         total += span_map(subtracted_matchmap(frames, cells, unrelated), inside)

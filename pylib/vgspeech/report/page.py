@@ -68,8 +68,12 @@ def _glance(results: Mapping[str, Any], localisation: Mapping[str, Any], source:
         if rates:
             items.append((f"{100 * sum(rates) / len(rates):.1f} %", "of nouns look at their object"))
     for path in sorted((source.results / "lexicon" / source.corpus).glob("*/scores.json")):
-        links = read_json(path)["links"]
-        items.append((str(links["significant"]), f"words linked, {path.parent.name.replace('-', ' – ')}"))
+        scores = read_json(path)
+        tags = " – ".join(scores["languages"])
+        if "links" in scores:
+            items.append((str(scores["links"]["significant"]), f"words linked, {tags}"))
+        else:
+            items.append((str(scores["words"]["significant"]), f"word clusters with evidence, {tags}"))
     return "".join(f"<li><b>{text(value)}</b><span>{text(label)}</span></li>" for value, label in items)
 
 
