@@ -277,6 +277,10 @@ class _Source:
     def left(self) -> int:
         return max(0, os.fstat(self.descriptor).st_size - self.position)
 
+    def peek(self, count: int) -> bytes:
+        """The next ``count`` bytes, or fewer at the end, which stay to be taken."""
+        return os.pread(self.descriptor, count, self.position)
+
     def take(self, count: int) -> bytes:
         return self.array(count, np.dtype("u1")).tobytes()
 
@@ -305,7 +309,17 @@ class _Source:
         return int(value)
 
 
+_MATRIX_HEAD = struct.Struct("<2s3sBiBi")
+
+
 def _decode_array(source: _Source) -> Array:
+    # What nearly all archives hold, at the price of one short read; whatever does not look like it is read step by step.
+    head = source.peek(_MATRIX_HEAD.size)
+    if len(head) == _MATRIX_HEAD.size:
+        binary, token, row_size, rows, column_size, columns = _MATRIX_HEAD.unpack(head)
+        if binary == b"\0B" and token == b"FM " and row_size == column_size == 4 and rows >= 0 and columns >= 0:
+            source.position += len(head)
+            return source.array(rows * columns, np.dtype("<f4")).reshape(rows, columns)
     start = source.position
     if source.take(2) != b"\0B":
         raise source.error("no binary Kaldi record starts here (wrong offset, or a text archive)")

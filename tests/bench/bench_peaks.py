@@ -21,7 +21,7 @@ import numpy as np
 
 from vgspeech.archive import ArchiveReader, ArchiveWriter
 from vgspeech.lexicon.captions import CaptionFrames, FrameClock, ImageCaptions, caption_blocks
-from vgspeech.lexicon.peaks import PeakOptions, find_peaks
+from vgspeech.lexicon.peaks import PeakOptions, peaks_of_blocks
 
 FRAMES, DIMENSION, STORED = 62, 1024, 2000
 CLOCK = FrameClock(0.16, 0.0)
@@ -77,7 +77,9 @@ def main() -> None:
 
         def search(pairs: int, background: int) -> None:
             options = PeakOptions(background=background)
-            find_peaks(caption_blocks(images[:pairs], background + 1, 1), a, b, (CLOCK, CLOCK), options)
+            blocks = caption_blocks(images[:pairs], options.block_size(), 1)
+            for _ in peaks_of_blocks(blocks, a, b, (CLOCK, CLOCK), options, rough=True):
+                pass
 
         search(100, 20)
         runs = {

@@ -132,12 +132,22 @@ class CaptionFrames(Mapping[str, Array]):
 
     def __getitem__(self, utt: str) -> Array:
         """(T, D) float32, rows of unit length or zero."""
-        frames = self._frames[utt].astype(np.float32, copy=False) - self._mean
-        norms = np.sqrt(np.einsum("td,td->t", frames, frames))
-        frames /= np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
-        if self._speech is not None:
-            frames[~self._speech[utt]] = 0.0
+        raw = self.raw(utt)
+        frames = np.empty(raw.shape, np.float32)
+        self.compare(utt, raw, frames)
         return frames
+
+    def raw(self, utt: str) -> Array:
+        """(T, D) float32 as the encoder gives them."""
+        return self._frames[utt].astype(np.float32, copy=False)
+
+    def compare(self, utt: str, raw: Array, out: Array) -> None:
+        """Make ``raw`` frames of a caption ready for comparison and put them into ``out``."""
+        np.subtract(raw, self._mean, out=out)
+        norms = np.sqrt(np.einsum("td,td->t", out, out))
+        out /= np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
+        if self._speech is not None:
+            out[~self._speech[utt]] = 0.0
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._frames)
@@ -164,16 +174,18 @@ def mean_frame(frames: Mapping[str, Array], seed: int) -> Array:
     return (total / count).astype(np.float32)
 
 
-def windowed(frames: Array, at: Array | None = None) -> Array:
+def windowed(frames: Array, at: Array | None = None, bounds: tuple[Array, Array] | None = None) -> Array:
     """(N, D) mean of frames and their two neighbours, of unit length; the first and last frame count twice there.
 
     Args:
         frames: (T, D).
         at: (N,) frames that are wanted; all by default.
+        bounds: (N,) first and last frame of the caption of each, where several captions follow each other.
     """
     at = np.arange(len(frames)) if at is None else at
-    summed = frames[at] + frames[np.maximum(at - 1, 0)]
-    summed += frames[np.minimum(at + 1, len(frames) - 1)]
+    first, last = (0, len(frames) - 1) if bounds is None else bounds
+    summed = frames[at] + frames[np.maximum(at - 1, first)]
+    summed += frames[np.minimum(at + 1, last)]
     norms = np.sqrt(np.einsum("td,td->t", summed, summed))
     summed /= np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
     return summed

@@ -18,7 +18,7 @@ from vgspeech.config import FrontEndConfig
 from vgspeech.datadir import SpeechSet
 from vgspeech.errors import DataError
 from vgspeech.lexicon.captions import FrameClock, windowed
-from vgspeech.lexicon.peaks import extents
+from vgspeech.lexicon.detect import extents
 from vgspeech.lexicon.silence import speech_frames
 from vgspeech.waves import read_wave
 
