@@ -28,6 +28,8 @@ by=dice             # what links are chosen by: dice, cosine or product
 partners=1          # links a cluster may have; 1: mutual best only
 fdr=0.05            # false discovery rate up to which a link (with one language, a cluster) is significant
 lexicon=            # the true lexicon; by default lexicon.tsv of the corpus, if there is one
+lemmas=             # inflected forms and their lemmas, for scoring; by default lemmas.tsv of the corpus, if there is one
+stop_words=         # folder of lists of words, <language>.txt, that a second set of scores leaves out; by default local/stopwords
 evidence_split=     # a split that was not trained on, embedded beside this one, for the evidence; by default the same split
 seed=1              # of unrelated captions and clustering
 cmd=run.pl          # job runner
@@ -47,6 +49,10 @@ speech=("${languages[@]/#/$data/speech/${split}_}")
 verb=link_clusters arguments=(--by "$by" --partners "$partners")
 [ ${#languages[@]} -eq 2 ] || verb=rank_clusters arguments=()
 [ -z "$lexicon" ] || arguments+=(--lexicon "$lexicon")
+[ -z "$lemmas" ] || arguments+=(--lemmas "$lemmas")
+[ -n "$stop_words" ] || stop_words=$root/local/stopwords
+stopped=("$stop_words/${a%%-*}.txt" "$stop_words/${b%%-*}.txt")
+if [ -f "${stopped[0]}" ] && [ -f "${stopped[1]}" ]; then arguments+=(--stop-words "${stopped[@]}"); fi
 if [ -n "$evidence_split" ]; then
   arguments+=(--evidence-embed "$(dirname "$(dirname "$embed")")/$evidence_split/embed")
   arguments+=(--evidence-speech "${languages[@]/#/$data/speech/${evidence_split}_}")

@@ -19,6 +19,7 @@ background=20   # images whose captions give the response to unrelated speech, w
 relative=0.3    # a peak is at least this fraction of its pair's maximum
 deviations=1.0  # and this many standard deviations above the pair's mean
 per_pair=8      # at most this many peaks in a pair of captions
+rough_from=10000 # images from which on responses come from bfloat16 products, where the processor is faster at them
 seed=1          # chooses the unrelated captions
 cmd=run.pl      # job runner
 # end options
@@ -39,7 +40,7 @@ mkdir -p "$out/log"
 rm -f "$out"/peaks.[0-9]*.tsv # of an earlier search, perhaps with more jobs
 $cmd JOB=1:"$nj" "$out/log/find_peaks.JOB.log" python -m vgspeech.bin.find_peaks --job JOB --num-jobs "$nj" \
   --pairs "$pairs" --detector "$detector" --background "$background" --relative "$relative" \
-  --deviations "$deviations" --per-pair "$per_pair" --seed "$seed" \
+  --deviations "$deviations" --per-pair "$per_pair" --rough-from "$rough_from" --seed "$seed" \
   "$embed" "${speech[@]}" "$out"
 
 rows=0

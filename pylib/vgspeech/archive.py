@@ -19,7 +19,6 @@ never points into an archive that is not all there.
 
 from __future__ import annotations
 
-import array as packed
 import os
 import re
 import struct
@@ -36,6 +35,7 @@ import numpy.typing as npt
 
 from vgspeech.errors import DataError
 from vgspeech.files import atomic_write, work_path
+from vgspeech.scp import parse_scp
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Record = TypeVar("Record")
@@ -45,6 +45,8 @@ MAX_OPEN_FILES = 64
 _READ_LIMIT = 1 << 30
 """Linux returns at most 2 GiB from one read."""
 
+_SHORT = 64
+"""Bytes read without first asking how many are left; a damaged record may claim any number."""
 _MATRIX_TOKENS = {"f4": b"FM ", "f8": b"DM "}
 _VECTOR_TOKENS = {"f4": b"FV ", "f8": b"DV "}
 _INT32_PAIR = np.dtype([("size", "u1"), ("value", "<i4")])
@@ -146,7 +148,7 @@ class _RecordReader(Mapping[str, Record], Generic[Record]):
 
     def __init__(self, scp: str | os.PathLike[str]) -> None:
         self.scp = Path(scp)
-        keys, self._paths, path_of, offsets, self._ranges = _parse_scp(self.scp)
+        keys, self._paths, path_of, offsets, self._ranges = parse_scp(self.scp)
         self._path_of = np.array(path_of, dtype=np.int32)
         self._offsets = np.array(offsets, dtype=np.int64)
         self._keys = np.array(keys, dtype=np.bytes_) if keys else np.empty(0, dtype="S1")
@@ -277,12 +279,14 @@ class _Source:
     def left(self) -> int:
         return max(0, os.fstat(self.descriptor).st_size - self.position)
 
-    def peek(self, count: int) -> bytes:
-        """The next ``count`` bytes, or fewer at the end, which stay to be taken."""
-        return os.pread(self.descriptor, count, self.position)
-
     def take(self, count: int) -> bytes:
-        return self.array(count, np.dtype("u1")).tobytes()
+        if count > _SHORT:
+            return self.array(count, np.dtype("u1")).tobytes()
+        data = os.pread(self.descriptor, count, self.position)
+        if len(data) < count:
+            raise self.error(f"the archive is cut off: {count - len(data)} of {count} bytes are missing")
+        self.position += count
+        return data
 
     def array(self, count: int, dtype: np.dtype[Any]) -> Array:
         """The next ``count`` values as a new one-dimensional array."""
@@ -309,17 +313,7 @@ class _Source:
         return int(value)
 
 
-_MATRIX_HEAD = struct.Struct("<2s3sBiBi")
-
-
 def _decode_array(source: _Source) -> Array:
-    # What nearly all archives hold, at the price of one short read; whatever does not look like it is read step by step.
-    head = source.peek(_MATRIX_HEAD.size)
-    if len(head) == _MATRIX_HEAD.size:
-        binary, token, row_size, rows, column_size, columns = _MATRIX_HEAD.unpack(head)
-        if binary == b"\0B" and token == b"FM " and row_size == column_size == 4 and rows >= 0 and columns >= 0:
-            source.position += len(head)
-            return source.array(rows * columns, np.dtype("<f4")).reshape(rows, columns)
     start = source.position
     if source.take(2) != b"\0B":
         raise source.error("no binary Kaldi record starts here (wrong offset, or a text archive)")
@@ -375,35 +369,6 @@ def _cut(array: Array, window: str, where: str) -> Array:
     ends = [None if last is None else last + 1 for last in bounds[1::2]]
     pieces = tuple(slice(first, end) for first, end in zip(bounds[0::2], ends, strict=True))
     return array[pieces[: array.ndim]].copy()
-
-
-def _parse_scp(scp: Path) -> tuple[list[bytes], list[str], packed.array[int], packed.array[int], dict[int, str]]:
-    """Keys of a scp's lines, the archives they name, which of these each line names, offsets, and (few) ranges.
-
-    One pass over the open file, few objects a line: with 400,000 lines these are what a start-up consists of.
-    """
-    keys: list[bytes] = []
-    numbers: dict[bytes, int] = {}
-    path_of, offsets = packed.array("i"), packed.array("q")
-    ranges: dict[int, str] = {}
-    if not scp.exists():
-        raise DataError("no such scp file", where=str(scp), hint="run the stage that writes it")
-    with open(scp, "rb") as stream:
-        for number, line in enumerate(stream):
-            key, _, value = line.partition(b" ")
-            value = value.strip()
-            if value.endswith(b"]") and b"[" in value:
-                value, _, window = value[:-1].rpartition(b"[")
-                ranges[number] = window.decode("utf-8", errors="replace")
-            path, _, offset = value.rpartition(b":")
-            text = line.isascii() or line.decode("utf-8", errors="ignore").encode() == line
-            if not (key and path and offset.isdigit() and len(offset) < 19 and text) or b"\0" in line:
-                what = f"expected 'key archive:offset', not {line.decode('utf-8', errors='replace').rstrip()!r}"
-                raise DataError(what, where=f"{scp}:{number + 1}")
-            keys.append(key)
-            path_of.append(numbers.setdefault(path, len(numbers)))
-            offsets.append(int(offset))
-    return keys, [path.decode("utf-8", errors="replace") for path in numbers], path_of, offsets, ranges
 
 
 def merge_scps(parts: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> int:

@@ -16,7 +16,7 @@ from vgspeech.lexicon.inputs import language_of
 from vgspeech.lexicon.one_language import cluster_within
 from vgspeech.lexicon.storage import read_jobs, write_peaks
 
-VERSION = 2
+VERSION = 3
 
 
 def main() -> None:

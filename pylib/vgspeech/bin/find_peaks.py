@@ -11,13 +11,15 @@ from threadpoolctl import threadpool_limits
 from vgspeech.datadir import SpeechSet
 from vgspeech.errors import UsageError, run_main
 from vgspeech.lexicon.collapse import CollapseOptions
-from vgspeech.lexicon.discover import DiscoveryOptions, search
+from vgspeech.lexicon.discover import DiscoveryOptions, search_blocks
 from vgspeech.lexicon.inputs import load_cells, load_language, missing_captions
 from vgspeech.lexicon.one_language import choose_pairing, search_within
 from vgspeech.lexicon.peaks import PeakOptions
+from vgspeech.lexicon.places import ImageGrids, with_places
 from vgspeech.lexicon.storage import write_job
+from vgspeech.localize.inputs import EmbedDir
 
-VERSION = 2
+VERSION = 3
 
 
 def main() -> None:
@@ -44,6 +46,9 @@ def main() -> None:
     parser.add_argument("--relative", type=float, default=defaults.relative, help="least fraction of a pair's maximum")
     parser.add_argument("--deviations", type=float, default=defaults.deviations, help="least deviations above the mean")
     parser.add_argument("--per-pair", type=int, default=defaults.per_pair, help="most peaks of a pair of captions")
+    parser.add_argument(
+        "--rough-from", type=int, default=defaults.rough_from, help="images from which on responses may be of bfloat16"
+    )
     parser.add_argument("--seed", type=int, default=1, help="chooses the unrelated captions")
     parser.add_argument("embed", type=Path, help="embedding directory of the split")
     parser.add_argument("speech", type=Path, nargs="+", help="speech sets of both languages, or of the only one")
@@ -64,24 +69,27 @@ def main() -> None:
         relative=args.relative,
         deviations=args.deviations,
         per_pair=args.per_pair,
+        rough_from=args.rough_from,
         collapse=CollapseOptions(args.high, args.low, args.min_duration),
     )
-    with threadpool_limits(1):  # the last bits of a sum depend on the number of threads
-        options = DiscoveryOptions(peaks=peak_options, seed=args.seed)
-        cells = load_cells(args.embed, pairs)
-        if len(sides) == 1:
-            peaks = search_within(sides[0], options, args.job, args.num_jobs, cells)
-        else:
-            peaks = search(sides[0], sides[1], options, args.job, args.num_jobs, cells)
     settings = {
         "captions_of": pairs,
         "peaks": asdict(peak_options),
         "seed": args.seed,
         "captions_without_embedding": {side.language: missing_captions(side) for side in sides},
     }
-    write_job(args.out, args.job, peaks, [side.language for side in sides], settings)
-    count = len(peaks) // 2 if len(sides) == 1 else len(peaks)
-    print(f"find_peaks: {count} peaks in {peaks.n_pairs} pairs of captions")
+    languages = [side.language for side in sides]
+    with threadpool_limits(1):  # the last bits of a sum depend on the number of threads
+        options = DiscoveryOptions(peaks=peak_options, seed=args.seed)
+        share = (options, args.job, args.num_jobs, load_cells(args.embed, pairs))
+        found = iter([search_within(sides[0], *share)]) if len(sides) == 1 else search_blocks(sides[0], sides[1], *share)
+        if (args.embed / "images.scp").exists():
+            embedded = EmbedDir.load(args.embed)
+            grids = ImageGrids(embedded.grids, embedded.shapes)
+            images = (sides[0].utt2image, sides[-1].utt2image)
+            found = (with_places(part, images, grids) for part in found)
+        peaks, compared = write_job(args.out, args.job, found, languages, settings)
+    print(f"find_peaks: {peaks // 2 if len(sides) == 1 else peaks} peaks in {compared} pairs of captions")
 
 
 if __name__ == "__main__":

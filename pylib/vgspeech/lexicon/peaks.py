@@ -22,6 +22,7 @@ from vgspeech.lexicon.responses import FrameStack, Similarities
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
+NO_VECTORS: Array = np.zeros((0, 0), np.float32)
 UNSUBTRACTED_BLOCK = 16
 """Images that are searched together where no response is subtracted: then a block only saves overhead."""
 
@@ -67,6 +68,8 @@ class Peaks:
         times_a, times_b: (N, 3) float64 seconds in each caption: the peak, start and end of its interval.
         scores: (N,) float32, similarity above the response to unrelated captions.
         vectors_a, vectors_b: (N, D) float32 of unit length: the frames around the peak, each in its own caption.
+        places_a, places_b: (N, 4) float64: row and column of the image's cell that each side looks at, its x and y as
+            fractions of what the model sees (``places``); NaN where not known, (0, 4) when known for none.
         n_pairs: caption pairs that were searched.
     """
 
@@ -76,8 +79,10 @@ class Peaks:
     times_a: Array = field(default_factory=lambda: np.zeros((0, 3)))
     times_b: Array = field(default_factory=lambda: np.zeros((0, 3)))
     scores: Array = field(default_factory=lambda: np.zeros(0, np.float32))
-    vectors_a: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    vectors_b: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    vectors_a: Array = field(default_factory=lambda: NO_VECTORS)
+    vectors_b: Array = field(default_factory=lambda: NO_VECTORS)
+    places_a: Array = field(default_factory=lambda: np.zeros((0, 4)))
+    places_b: Array = field(default_factory=lambda: np.zeros((0, 4)))
     n_pairs: int = 0
 
     def __len__(self) -> int:
@@ -138,6 +143,8 @@ def concatenate(parts: Sequence[Peaks]) -> Peaks:
         scores=np.concatenate([part.scores for part in filled])[order],
         vectors_a=_rows([part.vectors_a for part in filled], order),
         vectors_b=_rows([part.vectors_b for part in filled], order),
+        places_a=_rows([part.places_a for part in filled], order),
+        places_b=_rows([part.places_b for part in filled], order),
         n_pairs=total,
     )
 

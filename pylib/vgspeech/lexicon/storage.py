@@ -3,7 +3,8 @@
 A job of the peak search writes ``peaks.JOB.tsv`` and one archive a language, ``<language>.JOB.ark``; clustering joins
 them in the order of utterances, so that the joined files do not depend on the number of jobs::
 
-    peaks.tsv               one row a peak: image, utterances, times in seconds, score, clusters ("-": too small)
+    peaks.tsv               one row a peak: image, utterances, times in seconds, score, the places in the image that both
+                            sides look at ("-": not known), clusters ("-": too small)
     peaks_<language>.ark    key "utterance-a+utterance-b", a (peaks x D) matrix: rows in the order of peaks.tsv
     clusters_<language>.tsv, centroids_<language>.ark    key: cluster number
 
@@ -14,7 +15,9 @@ what; there is one archive.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,30 +29,44 @@ from vgspeech.errors import DataError
 from vgspeech.files import read_json, write_json
 from vgspeech.lexicon.captions import TIME_DECIMALS
 from vgspeech.lexicon.clusters import DROPPED, Clusters
-from vgspeech.lexicon.peaks import Peaks, concatenate
+from vgspeech.lexicon.peaks import NO_VECTORS, Peaks, concatenate
 from vgspeech.tables import parse_number, read_tsv, write_tsv
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_FOUND = ("image", "utt_a", "utt_b", "t_a", "start_a", "end_a", "t_b", "start_b", "end_b", "score")
+_TIMES = ("t_a", "start_a", "end_a", "t_b", "start_b", "end_b", "score")
+PLACES = ("row_a", "column_a", "x_a", "y_a", "row_b", "column_b", "x_b", "y_b")
+_FOUND = ("image", "utt_a", "utt_b", *_TIMES, *PLACES)
 PEAKS_HEADER = (*_FOUND, "cluster_a", "cluster_b")
 CLUSTERS_HEADER = ("cluster", "size", "spread", "images", "speakers")
 
 
-def write_job(folder: Path, job: int, peaks: Peaks, languages: Sequence[str], settings: dict[str, Any]) -> None:
-    """Write what one job found; the table comes last, so that it stands for the whole.
+def write_job(
+    folder: Path, job: int, parts: Iterable[Peaks], languages: Sequence[str], settings: dict[str, Any]
+) -> tuple[int, int]:
+    """Write what one job finds as it is found; the table comes last, so that it stands for the whole.
 
     Args:
         folder: of all jobs.
         job: its number.
-        peaks: what it found.
+        parts: what it finds; a pair of captions is in one of them. Vectors go to the archives and out of memory.
         languages: tags of language a and b, or the only one.
         settings: how it searched, the same for all jobs.
+
+    Returns:
+        (peaks, pairs of captions)
     """
-    for language, vectors in zip(languages, _sides(peaks), strict=False):
-        _write_vectors(folder / f"{language}.{job}", peaks, vectors)
+    kept = []
+    with ExitStack() as stack:
+        archives = [stack.enter_context(_archive(folder / f"{language}.{job}")) for language in languages]
+        for part in parts:
+            for archive, vectors in zip(archives, _sides(part), strict=False):
+                _append_vectors(archive, part, vectors)
+            kept.append(replace(part, vectors_a=NO_VECTORS, vectors_b=NO_VECTORS))
+    peaks = concatenate(kept)
     write_json(folder / f"search.{job}.json", {"pairs": peaks.n_pairs, "settings": settings})
     write_tsv(folder / f"peaks.{job}.tsv", _FOUND, _peak_rows(peaks))
+    return len(peaks), peaks.n_pairs
 
 
 def read_jobs(folder: Path, num_jobs: int, languages: Sequence[str]) -> tuple[Peaks, dict[str, Any]]:
@@ -83,7 +100,7 @@ def write_peaks(folder: Path, peaks: Peaks, clusters: tuple[Clusters, Clusters],
     for language, vectors, side in zip(languages, _sides(peaks), clusters, strict=False):
         _write_vectors(folder / f"peaks_{language}", peaks, vectors)
         stem = folder / f"centroids_{language}"
-        with ArchiveWriter(stem.with_name(f"{stem.name}.ark"), stem.with_name(f"{stem.name}.scp")) as archive:
+        with _archive(stem) as archive:
             for cluster in sorted(range(len(side)), key=str):  # scp files are in C order
                 archive.write(str(cluster), side.centroids[cluster])
         rows = zip(
@@ -118,10 +135,13 @@ def _read_clusters(folder: Path, language: str, labels: Array) -> Clusters:
 
 def _peak_rows(peaks: Peaks) -> Iterator[tuple[object, ...]]:
     times = np.concatenate([peaks.times_a, peaks.times_b], axis=1)
+    unknown = np.full((len(peaks), 4), np.nan)
+    places = np.concatenate([x if len(x) else unknown for x in (peaks.places_a, peaks.places_b)], axis=1)
     for i in range(len(peaks)):
         seconds = (f"{time:.{TIME_DECIMALS}f}" for time in times[i])
+        where = ("-" if np.isnan(place) else f"{place:g}" for place in places[i].tolist())
         # 9 digits give a float32 back exactly
-        yield (peaks.image[i], peaks.utt_a[i], peaks.utt_b[i], *seconds, f"{peaks.scores[i]:.9g}")
+        yield (peaks.image[i], peaks.utt_a[i], peaks.utt_b[i], *seconds, f"{peaks.scores[i]:.9g}", *where)
 
 
 def _sides(peaks: Peaks) -> tuple[Array, Array]:
@@ -134,10 +154,18 @@ def _pair_runs(peaks: Peaks) -> Iterator[tuple[str, list[int]]]:
     return (("+".join(pair), list(rows)) for pair, rows in pairs)
 
 
+def _archive(stem: Path) -> ArchiveWriter:
+    return ArchiveWriter(stem.with_name(f"{stem.name}.ark"), stem.with_name(f"{stem.name}.scp"))
+
+
 def _write_vectors(stem: Path, peaks: Peaks, vectors: Array) -> None:
-    with ArchiveWriter(stem.with_name(f"{stem.name}.ark"), stem.with_name(f"{stem.name}.scp")) as archive:
-        for key, rows in sorted(_pair_runs(peaks)):
-            archive.write(key, vectors[rows])
+    with _archive(stem) as archive:
+        _append_vectors(archive, peaks, vectors)
+
+
+def _append_vectors(archive: ArchiveWriter, peaks: Peaks, vectors: Array) -> None:
+    for key, rows in sorted(_pair_runs(peaks)):
+        archive.write(key, vectors[rows])
 
 
 def _read(table: Path, header: Sequence[str]) -> tuple[Peaks, Array]:
@@ -147,10 +175,14 @@ def _read(table: Path, header: Sequence[str]) -> tuple[Peaks, Array]:
     for line, cells in read_tsv(table, header):
         for column, cell in zip(ids, cells[:3], strict=True):
             column.append(cell)
-        numbers.append([parse_number(cell, f"{table}:{line}", "cell") for cell in cells[3 : len(_FOUND)]])
+        where = f"{table}:{line}"
+        row = [parse_number(cell, where, "cell") for cell in cells[3 : 3 + len(_TIMES)]]
+        known = cells[3 + len(_TIMES) : len(_FOUND)]
+        numbers.append(row + [np.nan if cell == "-" else parse_number(cell, where, "cell") for cell in known])
         labels.append([DROPPED if cell == "-" else int(cell) for cell in cells[len(_FOUND) :]])
-    values = np.array(numbers).reshape(-1, 7)
+    values = np.array(numbers).reshape(-1, len(_TIMES) + len(PLACES))
     peaks = Peaks(image, utt_a, utt_b, values[:, :3], values[:, 3:6], values[:, 6].astype(np.float32))
+    peaks.places_a, peaks.places_b = values[:, 7:11], values[:, 11:]
     return peaks, np.array(labels, np.int64).reshape(len(peaks), len(header) - len(_FOUND))
 
 

@@ -15,6 +15,7 @@ from vgspeech.lexicon.clusters import Clusters
 from vgspeech.lexicon.discover import FoundLexicon, warnings
 from vgspeech.lexicon.evaluate import Concepts, LabelledClusters, Words, label_clusters, right_links, score_lexicon
 from vgspeech.lexicon.peaks import Peaks
+from vgspeech.lexicon.place_scores import Scenes
 from vgspeech.tables import write_tsv
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -35,6 +36,7 @@ class Result:
         lexicon: which words name which concept, if known.
         settings: how it was found.
         evidence: what the evidence was counted on.
+        stop_words, scenes: see ``score_lexicon``.
     """
 
     languages: tuple[str, str]
@@ -46,6 +48,8 @@ class Result:
     lexicon: Lexicon | None
     settings: dict[str, Any]
     evidence: str
+    stop_words: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+    scenes: tuple[Scenes, tuple[Mapping[str, str], Mapping[str, str]]] | None = None
 
     def labels(self) -> tuple[LabelledClusters, LabelledClusters] | None:
         """What the clusters stand for; None without word times of both languages."""
@@ -110,6 +114,7 @@ EXEMPLARS_HEADER = (
     *("rank", "cluster_a", "cluster_b", "image", "score"),
     *("utt_a", "speaker_a", "t_a", "start_a", "end_a"),
     *("utt_b", "speaker_b", "t_b", "start_b", "end_b"),
+    *("x_a", "y_a", "x_b", "y_b"),
 )
 
 
@@ -126,7 +131,8 @@ def exemplar_rows(result: Result) -> Iterator[list[str]]:
             sides = ((peaks.utt_a, peaks.times_a), (peaks.utt_b, peaks.times_b))
             for speakers, (utts, times) in zip(result.utt2spk, sides, strict=True):
                 row += [utts[i], speakers[utts[i]], *(f"{time:.3f}" for time in times[i])]
-            yield row
+            seen = [x for side in (peaks.places_a, peaks.places_b) for x in (side[i, 2:] if len(side) else (np.nan,) * 2)]
+            yield [*row, *("-" if np.isnan(x) else f"{x:g}" for x in seen)]
 
 
 def _varied(rows: list[int], result: Result) -> list[int]:
@@ -187,6 +193,14 @@ def all_scores(result: Result, labels: tuple[LabelledClusters, LabelledClusters]
     }
     if labels is not None:
         scores["truth"] = score_lexicon(
-            peaks, result.clusters, found, labels, result.ctms, result.languages, result.lexicon
+            peaks,
+            result.clusters,
+            found,
+            labels,
+            result.ctms,
+            result.languages,
+            result.lexicon,
+            result.stop_words,
+            result.scenes if len(peaks.places_a) else None,
         )
     return scores

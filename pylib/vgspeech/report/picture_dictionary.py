@@ -1,8 +1,8 @@
 """The picture dictionary: words of two languages that the model linked, with pictures, recordings and evidence; of a single
 language, its word clusters.
 
-For every link or cluster the best peaks are shown (``exemplars.tsv``): the part of the image that the captions light up, and
-the stretch of the recordings, of several speakers. Where word times exist the words are shown too; they were not used.
+For every link or cluster the best peaks are shown (``exemplars.tsv``): the part of the image that the peak looks at, and the
+stretch of the recordings, of several speakers. Where word times exist the words are shown too; they were not used.
 """
 
 from __future__ import annotations
