@@ -204,7 +204,7 @@ stage_units() {
     --out "$eval_dir/$discovery_split/units/*/codes.scp" --opt discovery_split --verb "dump_codes score_word_detectors score_segmentation"; then
     local lang
     for lang in "${language_list[@]}"; do
-      "$recipe"/steps/dump_codes.sh --cmd "$train_cmd" "$model_dir" "$data" "$discovery_split" "$lang" \
+      "$recipe"/steps/dump_codes.sh --cmd "$train_cmd" --embed "$eval_dir/$discovery_split/embed" "$model_dir" "$data" "$discovery_split" "$lang" \
         "$eval_dir/$discovery_split/units/$lang"
       if [ -f "$data/speech/${discovery_split}_$lang/ctm" ]; then
         "$recipe"/steps/score_word_detectors.sh "$data/speech/${discovery_split}_$lang" "$eval_dir/$discovery_split/units/$lang"

@@ -30,6 +30,7 @@ from vgspeech.files import read_json, write_json
 from vgspeech.lexicon.captions import TIME_DECIMALS
 from vgspeech.lexicon.clusters import DROPPED, Clusters
 from vgspeech.lexicon.peaks import NO_VECTORS, Peaks, concatenate
+from vgspeech.stats.kmeans import forget
 from vgspeech.tables import parse_number, read_tsv, write_tsv
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -38,6 +39,8 @@ _TIMES = ("t_a", "start_a", "end_a", "t_b", "start_b", "end_b", "score")
 PLACES = ("row_a", "column_a", "x_a", "y_a", "row_b", "column_b", "x_b", "y_b")
 _FOUND = ("image", "utt_a", "utt_b", *_TIMES, *PLACES)
 PEAKS_HEADER = (*_FOUND, "cluster_a", "cluster_b")
+RUNS_AT_ONCE = 4096
+"""Pairs of captions whose vectors of a memory map are held at once."""
 CLUSTERS_HEADER = ("cluster", "size", "spread", "images", "speakers")
 
 
@@ -164,8 +167,10 @@ def _write_vectors(stem: Path, peaks: Peaks, vectors: Array) -> None:
 
 
 def _append_vectors(archive: ArchiveWriter, peaks: Peaks, vectors: Array) -> None:
-    for key, rows in sorted(_pair_runs(peaks)):
+    for number, (key, rows) in enumerate(sorted(_pair_runs(peaks))):
         archive.write(key, vectors[rows])
+        if number % RUNS_AT_ONCE == 0:
+            forget(vectors)
 
 
 def _read(table: Path, header: Sequence[str]) -> tuple[Peaks, Array]:
@@ -203,6 +208,8 @@ def _fill_vectors(peaks: Peaks, scps: Sequence[Sequence[Path]], scratch: Path) -
         shape = (len(peaks), home[runs[0][0]][runs[0][0]].shape[1])
         with tempfile.TemporaryFile(dir=scratch) as file:
             vectors = np.memmap(file, np.float32, mode="w+", shape=shape)
-        for key, rows in runs:
+        for number, (key, rows) in enumerate(runs):
             vectors[rows[0] : rows[-1] + 1] = home[key][key]
+            if number % RUNS_AT_ONCE == 0:
+                forget(vectors)
         setattr(peaks, name, vectors)

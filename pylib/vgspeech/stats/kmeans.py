@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +34,15 @@ def unit_rows(vectors: Array) -> Array:
     """Rows scaled to length 1; rows of zeros stay zero."""
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+
+
+def forget(vectors: Array) -> None:
+    """Give the memory back that holds what was read of a memory map; the file, and the system's cache of it, stay.
+
+    Without this, a process that has looked at all of a map counts as holding all of it. Other arrays are left alone.
+    """
+    if isinstance(vectors, np.memmap) and isinstance(vectors.base, mmap.mmap):
+        vectors.base.madvise(mmap.MADV_DONTNEED)
 
 
 def kmeans(
@@ -72,6 +82,7 @@ def kmeans(
     if per_centroid is not None and len(rows) > per_centroid * k:
         rows = order[np.sort(random.choice(len(order), per_centroid * k, replace=False))]
     sample = np.ascontiguousarray(vectors[rows], dtype=np.float32)
+    forget(vectors)
     runs = [_lloyd(sample, _plus_plus(sample, min(k, len(sample)), random), spherical) for _ in range(restarts)]
     best = min(runs, key=lambda run: run.objective)
     labels = np.empty(len(vectors), np.int64)
@@ -105,6 +116,7 @@ def assign(vectors: Array, centroids: Array, spherical: bool = False) -> tuple[A
         else:
             squares = np.einsum("nd,nd->n", part, part)
             distances[chunk] = np.maximum(squares - 2 * top, 0)
+        forget(vectors)
     return labels, distances
 
 
