@@ -11,6 +11,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _CHUNK = 16384
 """Vectors whose distances to all centroids are held at once."""
+_GATHERED = 4096
+"""Vectors that are copied out of a memory map at once."""
 _SEEDING_SAMPLE = 50
 """Vectors per centroid that k-means++ looks at; more change the start, not the quality."""
 _MAX_ITERATIONS = 60
@@ -81,8 +83,7 @@ def kmeans(
     rows = order
     if per_centroid is not None and len(rows) > per_centroid * k:
         rows = order[np.sort(random.choice(len(order), per_centroid * k, replace=False))]
-    sample = np.ascontiguousarray(vectors[rows], dtype=np.float32)
-    forget(vectors)
+    sample = _gathered(vectors, rows)
     runs = [_lloyd(sample, _plus_plus(sample, min(k, len(sample)), random), spherical) for _ in range(restarts)]
     best = min(runs, key=lambda run: run.objective)
     labels = np.empty(len(vectors), np.int64)
@@ -91,6 +92,17 @@ def kmeans(
         return best._replace(labels=labels)
     labels, distances = assign(vectors, best.centroids, spherical)
     return KMeans(best.centroids, labels, float(distances.mean(dtype=np.float64)))
+
+
+def _gathered(vectors: Array, rows: Array) -> Array:
+    """(len(rows), D) float32 copy of some rows; of a map, only a few at once are held besides (reading one of its rows
+    also brings in its neighbours)."""
+    sample = np.empty((len(rows), vectors.shape[1]), np.float32)
+    for start in range(0, len(rows), _GATHERED):
+        chunk = slice(start, start + _GATHERED)
+        sample[chunk] = vectors[rows[chunk]]
+        forget(vectors)
+    return sample
 
 
 def assign(vectors: Array, centroids: Array, spherical: bool = False) -> tuple[Array, Array]:
