@@ -19,7 +19,7 @@ import numpy as np
 
 from vgspeech.lexicon.captions import ImageCaptions, windowed
 from vgspeech.lexicon.clusters import Clusters
-from vgspeech.stats.kmeans import forget
+from vgspeech.stats.kmeans import gathered
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -84,8 +84,7 @@ def member_thresholds(vectors: Array, clusters: Clusters) -> Array:
     """
     thresholds = np.zeros(len(clusters), np.float32)
     for cluster in range(len(clusters)):
-        cosine = vectors[clusters.labels == cluster] @ clusters.centroids[cluster]
-        forget(vectors)
+        cosine = gathered(vectors, np.flatnonzero(clusters.labels == cluster)) @ clusters.centroids[cluster]
         thresholds[cluster] = np.quantile(cosine, MEMBER_QUANTILE) if len(cosine) else NEVER
     return thresholds
 

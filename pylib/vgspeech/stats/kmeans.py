@@ -11,7 +11,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _CHUNK = 16384
 """Vectors whose distances to all centroids are held at once."""
-_GATHERED = 4096
+_GATHERED = 256
 """Vectors that are copied out of a memory map at once."""
 _SEEDING_SAMPLE = 50
 """Vectors per centroid that k-means++ looks at; more change the start, not the quality."""
@@ -83,7 +83,7 @@ def kmeans(
     rows = order
     if per_centroid is not None and len(rows) > per_centroid * k:
         rows = order[np.sort(random.choice(len(order), per_centroid * k, replace=False))]
-    sample = _gathered(vectors, rows)
+    sample = gathered(vectors, rows)
     runs = [_lloyd(sample, _plus_plus(sample, min(k, len(sample)), random), spherical) for _ in range(restarts)]
     best = min(runs, key=lambda run: run.objective)
     labels = np.empty(len(vectors), np.int64)
@@ -94,9 +94,9 @@ def kmeans(
     return KMeans(best.centroids, labels, float(distances.mean(dtype=np.float64)))
 
 
-def _gathered(vectors: Array, rows: Array) -> Array:
+def gathered(vectors: Array, rows: Array) -> Array:
     """(len(rows), D) float32 copy of some rows; of a map, only a few at once are held besides (reading one of its rows
-    also brings in its neighbours)."""
+    may bring in 2 MB around it)."""
     sample = np.empty((len(rows), vectors.shape[1]), np.float32)
     for start in range(0, len(rows), _GATHERED):
         chunk = slice(start, start + _GATHERED)
