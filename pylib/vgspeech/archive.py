@@ -192,8 +192,12 @@ class _RecordReader(Mapping[str, Record], Generic[Record]):
             raise KeyError(key)
         return self.read(line)
 
-    def read(self, line: int) -> Record:
+    def read(self, line: int, room: Array | None = None) -> Record:
         """The record of the scp's line number ``line``, counted from 0.
+
+        Args:
+            line: which.
+            room: one-dimensional float32 memory that a float32 array goes to if it fits.
 
         Raises:
             DataError: the record is damaged or cut off, or the archive is missing; says key, archive and offset.
@@ -201,7 +205,7 @@ class _RecordReader(Mapping[str, Record], Generic[Record]):
         number, offset = int(self._path_of[line]), int(self._offsets[line])
         where = f"'{self._keys[line].decode('utf-8')}' at {self._paths[number]}:{offset}"
         descriptor = self._descriptor(number, where)
-        return self._decode(_Source(descriptor, offset, where), self._ranges.get(line))
+        return self._decode(_Source(descriptor, offset, where, room), self._ranges.get(line))
 
     def _decode(self, source: _Source, window: str | None) -> Record:
         raise NotImplementedError
@@ -248,6 +252,13 @@ class ArchiveReader(_RecordReader[Array]):
     Float records keep their stored type, compressed ones become float32, vectors of whole numbers int32.
     """
 
+    def read_into(self, key: str, room: Array) -> Array:
+        """As ``self[key]``, but in ``room`` (see `read`) where possible, which saves fresh memory for every record."""
+        line = self._find(key)
+        if line < 0:
+            raise KeyError(key)
+        return self.read(line, room)
+
     def _decode(self, source: _Source, window: str | None) -> Array:
         array = _decode_array(source)
         return array if window is None else _cut(array, window, source.where)
@@ -269,8 +280,8 @@ class BlobReader(_RecordReader[bytes]):
 class _Source:
     """Bytes of one open archive from an offset on; says how many are missing when it ends too early."""
 
-    def __init__(self, descriptor: int, offset: int, where: str) -> None:
-        self.descriptor, self.position, self.where = descriptor, offset, where
+    def __init__(self, descriptor: int, offset: int, where: str, room: Array | None = None) -> None:
+        self.descriptor, self.position, self.where, self.room = descriptor, offset, where, room
 
     def error(self, what: str) -> DataError:
         hint = "make the archive again: run the stage that wrote it with --force"
@@ -289,13 +300,14 @@ class _Source:
         return data
 
     def array(self, count: int, dtype: np.dtype[Any]) -> Array:
-        """The next ``count`` values as a new one-dimensional array."""
+        """The next ``count`` values as a one-dimensional array, a new one unless they fit into ``room``."""
         size = count * dtype.itemsize
         if count < 0:
             raise self.error(f"damaged record: it claims {count} values")
         if size > self.left():
             raise self.error(f"the archive is cut off: {size - self.left()} of {size} bytes are missing")
-        values = np.empty(count, dtype=dtype)
+        fits = self.room is not None and dtype == self.room.dtype and count <= len(self.room)
+        values = self.room[:count] if fits and self.room is not None else np.empty(count, dtype=dtype)
         target = values.view("u1").data
         done = 0
         while done < size:

@@ -13,9 +13,8 @@ import argparse
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,20 +26,12 @@ FRAMES, DIMENSION, STORED = 62, 1024, 2000
 CLOCK = FrameClock(0.16, 0.0)
 
 
-class Repeated(Mapping[str, Any]):
-    """An archive's captions, over and over: caption i is stored caption i modulo their number."""
-
-    def __init__(self, frames: Mapping[str, Any]) -> None:
-        self._frames = frames
-
-    def __getitem__(self, utt: str) -> Any:
-        return self._frames[f"{int(utt) % STORED:05d}"]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._frames)
-
-    def __len__(self) -> int:
-        return len(self._frames)
+def repeated(folder: Path, language: str, pairs: int) -> ArchiveReader:
+    """The archive's captions, over and over: caption i is stored caption i modulo their number."""
+    places = [line.split(" ", 1)[1] for line in (folder / f"{language}.scp").read_text().splitlines()]
+    scp = folder / f"{language}.{pairs}.scp"
+    scp.write_text("".join(f"{i:06d} {places[i % STORED]}\n" for i in range(pairs)))
+    return ArchiveReader(scp)
 
 
 def write_frames(folder: Path) -> None:
@@ -72,7 +63,7 @@ def main() -> None:
             folder.mkdir(parents=True, exist_ok=True)
             write_frames(folder)
         mean = np.zeros(DIMENSION, np.float32)
-        a, b = (CaptionFrames(Repeated(ArchiveReader(folder / f"{tag}.scp")), mean) for tag in "ab")
+        a, b = (CaptionFrames(repeated(folder, tag, args.pairs), mean) for tag in "ab")
         images = [ImageCaptions(f"{i:06d}", (f"{i:06d}",), (f"{i:06d}",)) for i in range(args.pairs)]
 
         def search(pairs: int, background: int) -> None:

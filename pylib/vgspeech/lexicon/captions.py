@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vgspeech.archive import ArchiveReader
 from vgspeech.errors import DataError
 from vgspeech.order import shuffled
 
@@ -137,12 +138,14 @@ class CaptionFrames(Mapping[str, Array]):
         self.compare(utt, raw, frames)
         return frames
 
-    def raw(self, utt: str) -> Array:
-        """(T, D) float32 as the encoder gives them."""
+    def raw(self, utt: str, room: Array | None = None) -> Array:
+        """(T, D) float32 as the encoder gives them; from an archive in ``room``, flat float32 memory, if they fit there."""
+        if room is not None and isinstance(self._frames, ArchiveReader):
+            return self._frames.read_into(utt, room).astype(np.float32, copy=False)
         return self._frames[utt].astype(np.float32, copy=False)
 
     def compare(self, utt: str, raw: Array, out: Array) -> None:
-        """Make ``raw`` frames of a caption ready for comparison and put them into ``out``."""
+        """Make ``raw`` frames of a caption ready for comparison and put them into ``out``, which may be ``raw`` itself."""
         np.subtract(raw, self._mean, out=out)
         norms = np.sqrt(np.einsum("td,td->t", out, out))
         out /= np.maximum(norms, np.finfo(np.float32).tiny)[:, None]

@@ -55,7 +55,8 @@ class FrameStack:
         self.frames = self._memory[: self.ends[-1]]
 
     def _append(self, source: CaptionFrames, utt: str) -> None:
-        raw, start = source.raw(utt), self.ends[-1]
+        start = self.ends[-1]
+        raw = source.raw(utt, self._memory[start:].reshape(-1))
         stop = start + len(raw)
         if stop > len(self._memory) or raw.shape[1] != self._memory.shape[1]:
             larger = np.empty((2 * stop, raw.shape[1]), np.float32)
