@@ -49,10 +49,14 @@ speech=("${languages[@]/#/$data/speech/${split}_}")
 verb=link_clusters arguments=(--by "$by" --partners "$partners")
 [ ${#languages[@]} -eq 2 ] || verb=rank_clusters arguments=()
 [ -z "$lexicon" ] || arguments+=(--lexicon "$lexicon")
-[ -z "$lemmas" ] || arguments+=(--lemmas "$lemmas")
-[ -n "$stop_words" ] || stop_words=$root/local/stopwords
-stopped=("$stop_words/${a%%-*}.txt" "$stop_words/${b%%-*}.txt")
-if [ -f "${stopped[0]}" ] && [ -f "${stopped[1]}" ]; then arguments+=(--stop-words "${stopped[@]}"); fi
+if [ ${#languages[@]} -eq 2 ]; then
+  [ -z "$lemmas" ] || arguments+=(--lemmas "$lemmas")
+  [ -n "$stop_words" ] || stop_words=$root/local/stopwords
+  stopped=("$stop_words/${languages[0]%%-*}.txt" "$stop_words/${languages[1]%%-*}.txt")
+  if [ -f "${stopped[0]}" ] && [ -f "${stopped[1]}" ]; then arguments+=(--stop-words "${stopped[@]}"); fi
+elif [ -n "$lemmas$stop_words" ]; then
+  usage_error "--lemmas and --stop-words score links of two languages; this is one"
+fi
 if [ -n "$evidence_split" ]; then
   arguments+=(--evidence-embed "$(dirname "$(dirname "$embed")")/$evidence_split/embed")
   arguments+=(--evidence-speech "${languages[@]/#/$data/speech/${evidence_split}_}")
