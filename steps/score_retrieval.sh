@@ -4,7 +4,8 @@
 #   steps/score_retrieval.sh [options] <model-dir> <embed-dir> <data-dir> <split> <out-dir>
 #   e.g.: steps/score_retrieval.sh exp/mini exp/mini/eval/mini/test/embed data/mini test exp/mini/eval/mini/test/retrieval
 #
-# Writes <out-dir>/results.json and prints the table.
+# Writes <out-dir>/results.json and ranks.tsv (the rank of every query, from which two models are compared), and prints
+# the table.
 set -euo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 

@@ -204,7 +204,7 @@ stage_units() {
     --out "$eval_dir/$discovery_split/units/*/codes.scp" --opt discovery_split --verb "dump_codes score_word_detectors score_segmentation"; then
     local lang
     for lang in "${language_list[@]}"; do
-      "$recipe"/steps/dump_codes.sh --cmd "$train_cmd" "$model_dir" "$data" "$discovery_split" "$lang" \
+      "$recipe"/steps/dump_codes.sh --cmd "$train_cmd" --embed "$eval_dir/$discovery_split/embed" "$model_dir" "$data" "$discovery_split" "$lang" \
         "$eval_dir/$discovery_split/units/$lang"
       if [ -f "$data/speech/${discovery_split}_$lang/ctm" ]; then
         "$recipe"/steps/score_word_detectors.sh "$data/speech/${discovery_split}_$lang" "$eval_dir/$discovery_split/units/$lang"
@@ -215,17 +215,20 @@ stage_units() {
   fi
 }
 
-# 9. The lexicon: where two captions of one image agree, clustered in each language, clusters linked across languages.
+# 9. The lexicon: where two captions of one image agree, clustered in each language, clusters linked across languages. With one
+#    language: where its speakers agree about an image, or captions of images that look alike, each cluster with its evidence.
 stage_lexicon() {
-  if ((${#language_list[@]} < 2)); then
-    stage_skipped 9 lexicon "it needs two languages and this recipe has one ($langs)"
-  elif lacks_discovery_split; then
+  local title="bilingual lexicon" verbs="find_peaks cluster_peaks link_clusters group_lexicons"
+  ((${#language_list[@]} > 1)) || title="word clusters" verbs="find_peaks cluster_peaks rank_clusters"
+  if lacks_discovery_split; then
     stage_skipped 9 lexicon "the corpus has no split $discovery_split"
-  elif stage 9 lexicon "bilingual lexicon" --stamp "$lexicon_dir/.stages" \
+  elif stage 9 lexicon "$title" --stamp "$lexicon_dir/.stages" \
     --in "$model_dir/best.pt" --in "$eval_dir/$discovery_split/embed/embed.json" --maybe "$data/lexicon.tsv" \
-    --out "$lexicon_dir/*/lexicon.tsv" --opt "seed discovery_split" \
-    --verb "find_peaks cluster_peaks link_clusters group_lexicons"; then
+    --out "$lexicon_dir/*/lexicon.tsv" --opt "seed discovery_split" --verb "$verbs"; then
     local a b
+    ((${#language_list[@]} > 1)) ||
+      "$recipe"/steps/discover_lexicon.sh --nj "$nj" --cmd "$train_cmd" --seed "$seed" \
+        "$eval_dir/$discovery_split/embed" "$data" "$discovery_split" "$langs" "$lexicon_dir/$langs"
     for a in "${!language_list[@]}"; do
       for ((b = a + 1; b < ${#language_list[@]}; b++)); do
         "$recipe"/steps/discover_lexicon.sh --nj "$nj" --cmd "$train_cmd" --seed "$seed" \

@@ -7,5 +7,5 @@
 #  e.g.: utils/combine_data_dir.sh data/both/speech/train_en data/a/speech/train_en data/b/speech/train_en
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-. "$root/path.sh"
-exec python -m vgspeech.bin.combine_data "$@"
+. "$root/utils/verb.sh"
+run_verb combine_data "$@"

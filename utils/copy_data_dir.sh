@@ -7,5 +7,5 @@
 #  e.g.: utils/copy_data_dir.sh --utt-prefix b- --spk-prefix b- data/b/speech/train_en data/b2/speech/train_en
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-. "$root/path.sh"
-exec python -m vgspeech.bin.copy_data "$@"
+. "$root/utils/verb.sh"
+run_verb copy_data "$@"

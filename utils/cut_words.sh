@@ -7,5 +7,5 @@
 #  e.g.: utils/cut_words.sh --lexicon data/mini/lexicon.tsv data/mini/speech/test_en data/mini/words_en
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-. "$root/path.sh"
-exec python -m vgspeech.bin.cut_words "$@"
+. "$root/utils/verb.sh"
+run_verb cut_words "$@"

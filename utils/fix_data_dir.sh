@@ -7,5 +7,5 @@
 #  e.g.: utils/fix_data_dir.sh data/mini/speech/train_en
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-. "$root/path.sh"
-exec python -m vgspeech.bin.fix_data "$@"
+. "$root/utils/verb.sh"
+run_verb fix_data "$@"

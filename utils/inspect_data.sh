@@ -8,5 +8,5 @@
 #  e.g.: utils/inspect_data.sh --nj 8 data/own
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-. "$root/path.sh"
-exec python -m vgspeech.bin.inspect_data "$@"
+. "$root/utils/verb.sh"
+run_verb inspect_data "$@"

@@ -7,5 +7,5 @@
 #  e.g.: utils/split_data_dir.sh data/mini/speech/train_en 8
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-. "$root/path.sh"
-exec python -m vgspeech.bin.split_data "$@"
+. "$root/utils/verb.sh"
+run_verb split_data "$@"

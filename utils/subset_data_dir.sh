@@ -7,5 +7,5 @@
 #  e.g.: utils/subset_data_dir.sh data/mini/speech/train_en 100 data/mini/speech/train100_en
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-. "$root/path.sh"
-exec python -m vgspeech.bin.subset_data "$@"
+. "$root/utils/verb.sh"
+run_verb subset_data "$@"

@@ -2,7 +2,7 @@
 # Copyright 2026  The vgspeech authors  (BSD-3-Clause)
 #
 # Your own recordings: pictures and people describing them, in one language or several. Retrieval, matchmaps, word-like
-# units and, with two languages or more, a lexicon with its picture dictionary.
+# units and a picture dictionary: of the words that languages share or, with one language, of its own.
 #
 #   run.sh --manifest FILE --langs "bam fra"  a table with columns image, wav, lang, speaker (local/manifest_data_prep.sh --help)
 #   run.sh --tree DIR --langs "bam fra"       a folder tree <image>/<language>/<speaker>.wav
@@ -62,5 +62,5 @@ stage_embed      # 5. captions and images in the shared space
 stage_retrieval  # 6. recall in all directions
 stage_matchmaps  # 7. what each part of a caption lights up
 stage_units      # 8. codes; as word detectors where word times are known
-stage_lexicon    # 9. the lexicon of each two languages
+stage_lexicon    # 9. the lexicon of each two languages; of a single one, its word clusters
 stage_report     # 10. everything on one page

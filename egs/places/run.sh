@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Copyright 2026  The vgspeech authors  (BSD-3-Clause)
 #
-# English captions of images: retrieval both ways, matchmaps, codes as word detectors.
+# English captions of images: retrieval both ways, matchmaps, codes as word detectors, a dictionary of words and pictures.
 #
 #   run.sh                                    the built-in mini corpus: synthetic, no GPU needed, a few minutes
 #   run.sh --places-audio DIR --images DIR --ngpu 4
@@ -55,5 +55,5 @@ stage_embed      # 5. captions and images in the shared space
 stage_retrieval  # 6. recall in both directions, baselines beside it
 stage_matchmaps  # 7. what each word lights up
 stage_units      # 8. codes as word detectors
-stage_lexicon    # 9. says that a lexicon needs two languages
+stage_lexicon    # 9. word clusters with pictures
 stage_report     # 10. everything on one page

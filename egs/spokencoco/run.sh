@@ -56,5 +56,5 @@ stage_embed      # 5. captions and images in the shared space
 stage_retrieval  # 6. recall in both directions
 stage_matchmaps  # 7. what each word lights up
 stage_units      # 8. codes as word detectors
-stage_lexicon    # 9. says that a lexicon needs two languages
+stage_lexicon    # 9. word clusters with pictures
 stage_report     # 10. everything on one page

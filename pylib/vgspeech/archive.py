@@ -19,7 +19,6 @@ never points into an archive that is not all there.
 
 from __future__ import annotations
 
-import array as packed
 import os
 import re
 import struct
@@ -36,6 +35,7 @@ import numpy.typing as npt
 
 from vgspeech.errors import DataError
 from vgspeech.files import atomic_write, work_path
+from vgspeech.scp import parse_scp
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Record = TypeVar("Record")
@@ -45,6 +45,8 @@ MAX_OPEN_FILES = 64
 _READ_LIMIT = 1 << 30
 """Linux returns at most 2 GiB from one read."""
 
+_SHORT = 64
+"""Bytes read without first asking how many are left; a damaged record may claim any number."""
 _MATRIX_TOKENS = {"f4": b"FM ", "f8": b"DM "}
 _VECTOR_TOKENS = {"f4": b"FV ", "f8": b"DV "}
 _INT32_PAIR = np.dtype([("size", "u1"), ("value", "<i4")])
@@ -146,7 +148,7 @@ class _RecordReader(Mapping[str, Record], Generic[Record]):
 
     def __init__(self, scp: str | os.PathLike[str]) -> None:
         self.scp = Path(scp)
-        keys, self._paths, path_of, offsets, self._ranges = _parse_scp(self.scp)
+        keys, self._paths, path_of, offsets, self._ranges = parse_scp(self.scp)
         self._path_of = np.array(path_of, dtype=np.int32)
         self._offsets = np.array(offsets, dtype=np.int64)
         self._keys = np.array(keys, dtype=np.bytes_) if keys else np.empty(0, dtype="S1")
@@ -190,8 +192,12 @@ class _RecordReader(Mapping[str, Record], Generic[Record]):
             raise KeyError(key)
         return self.read(line)
 
-    def read(self, line: int) -> Record:
+    def read(self, line: int, room: Array | None = None) -> Record:
         """The record of the scp's line number ``line``, counted from 0.
+
+        Args:
+            line: which.
+            room: one-dimensional float32 memory that a float32 array goes to if it fits.
 
         Raises:
             DataError: the record is damaged or cut off, or the archive is missing; says key, archive and offset.
@@ -199,7 +205,7 @@ class _RecordReader(Mapping[str, Record], Generic[Record]):
         number, offset = int(self._path_of[line]), int(self._offsets[line])
         where = f"'{self._keys[line].decode('utf-8')}' at {self._paths[number]}:{offset}"
         descriptor = self._descriptor(number, where)
-        return self._decode(_Source(descriptor, offset, where), self._ranges.get(line))
+        return self._decode(_Source(descriptor, offset, where, room), self._ranges.get(line))
 
     def _decode(self, source: _Source, window: str | None) -> Record:
         raise NotImplementedError
@@ -246,6 +252,13 @@ class ArchiveReader(_RecordReader[Array]):
     Float records keep their stored type, compressed ones become float32, vectors of whole numbers int32.
     """
 
+    def read_into(self, key: str, room: Array) -> Array:
+        """As ``self[key]``, but in ``room`` (see `read`) where possible, which saves fresh memory for every record."""
+        line = self._find(key)
+        if line < 0:
+            raise KeyError(key)
+        return self.read(line, room)
+
     def _decode(self, source: _Source, window: str | None) -> Array:
         array = _decode_array(source)
         return array if window is None else _cut(array, window, source.where)
@@ -267,8 +280,8 @@ class BlobReader(_RecordReader[bytes]):
 class _Source:
     """Bytes of one open archive from an offset on; says how many are missing when it ends too early."""
 
-    def __init__(self, descriptor: int, offset: int, where: str) -> None:
-        self.descriptor, self.position, self.where = descriptor, offset, where
+    def __init__(self, descriptor: int, offset: int, where: str, room: Array | None = None) -> None:
+        self.descriptor, self.position, self.where, self.room = descriptor, offset, where, room
 
     def error(self, what: str) -> DataError:
         hint = "make the archive again: run the stage that wrote it with --force"
@@ -278,16 +291,23 @@ class _Source:
         return max(0, os.fstat(self.descriptor).st_size - self.position)
 
     def take(self, count: int) -> bytes:
-        return self.array(count, np.dtype("u1")).tobytes()
+        if count > _SHORT:
+            return self.array(count, np.dtype("u1")).tobytes()
+        data = os.pread(self.descriptor, count, self.position)
+        if len(data) < count:
+            raise self.error(f"the archive is cut off: {count - len(data)} of {count} bytes are missing")
+        self.position += count
+        return data
 
     def array(self, count: int, dtype: np.dtype[Any]) -> Array:
-        """The next ``count`` values as a new one-dimensional array."""
+        """The next ``count`` values as a one-dimensional array, a new one unless they fit into ``room``."""
         size = count * dtype.itemsize
         if count < 0:
             raise self.error(f"damaged record: it claims {count} values")
         if size > self.left():
             raise self.error(f"the archive is cut off: {size - self.left()} of {size} bytes are missing")
-        values = np.empty(count, dtype=dtype)
+        fits = self.room is not None and dtype == self.room.dtype and count <= len(self.room)
+        values = self.room[:count] if fits and self.room is not None else np.empty(count, dtype=dtype)
         target = values.view("u1").data
         done = 0
         while done < size:
@@ -361,35 +381,6 @@ def _cut(array: Array, window: str, where: str) -> Array:
     ends = [None if last is None else last + 1 for last in bounds[1::2]]
     pieces = tuple(slice(first, end) for first, end in zip(bounds[0::2], ends, strict=True))
     return array[pieces[: array.ndim]].copy()
-
-
-def _parse_scp(scp: Path) -> tuple[list[bytes], list[str], packed.array[int], packed.array[int], dict[int, str]]:
-    """Keys of a scp's lines, the archives they name, which of these each line names, offsets, and (few) ranges.
-
-    One pass over the open file, few objects a line: with 400,000 lines these are what a start-up consists of.
-    """
-    keys: list[bytes] = []
-    numbers: dict[bytes, int] = {}
-    path_of, offsets = packed.array("i"), packed.array("q")
-    ranges: dict[int, str] = {}
-    if not scp.exists():
-        raise DataError("no such scp file", where=str(scp), hint="run the stage that writes it")
-    with open(scp, "rb") as stream:
-        for number, line in enumerate(stream):
-            key, _, value = line.partition(b" ")
-            value = value.strip()
-            if value.endswith(b"]") and b"[" in value:
-                value, _, window = value[:-1].rpartition(b"[")
-                ranges[number] = window.decode("utf-8", errors="replace")
-            path, _, offset = value.rpartition(b":")
-            text = line.isascii() or line.decode("utf-8", errors="ignore").encode() == line
-            if not (key and path and offset.isdigit() and len(offset) < 19 and text) or b"\0" in line:
-                what = f"expected 'key archive:offset', not {line.decode('utf-8', errors='replace').rstrip()!r}"
-                raise DataError(what, where=f"{scp}:{number + 1}")
-            keys.append(key)
-            path_of.append(numbers.setdefault(path, len(numbers)))
-            offsets.append(int(offset))
-    return keys, [path.decode("utf-8", errors="replace") for path in numbers], path_of, offsets, ranges
 
 
 def merge_scps(parts: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> int:

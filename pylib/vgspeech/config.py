@@ -89,11 +89,14 @@ class ImageEncoderConfig:
     """``small`` only: channels of its residual stages of one block; stem and each stage halve the resolution."""
 
 
+SimilarityType = Literal["SISA", "MISA", "SIMA"]
+
+
 @dataclass(frozen=True)
 class SimilarityConfig:
     """How an image grid and a caption's frames become one number."""
 
-    type: Literal["SISA", "MISA", "SIMA"] = "SISA"
+    type: SimilarityType = "SISA"
     normalise: bool = False
     """L2-normalise the two pooled vectors (SISA), or every cell and frame (MISA, SIMA)."""
 
@@ -164,6 +167,8 @@ class TrainingConfig:
     that of the whole batch, batch statistics are those of a part: see ``vgspeech/training/gradient_cache.py``."""
     init_from: str = "none"
     """Model directory, or file of weights, to start from; parameters that it lacks stay as initialised."""
+    codebook_start: Literal["kmeans", "random"] = "kmeans"
+    """Codebooks that ``init_from`` lacks: k-means of their layer's frames under its weights, or N(0, 1) (released)."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4

@@ -52,6 +52,7 @@ __all__ = [
     "check_rejected",
     "format_seconds",
     "job_slice",
+    "plain_form",
     "read_ctm",
     "read_lexicon",
     "read_lines",
@@ -413,15 +414,15 @@ class Lexicon:
         for concept, forms in self.concepts.items():
             for language, words in forms.items():
                 for word in words:
-                    found[language, _plain_form(word)].add(concept)
+                    found[language, plain_form(word)].add(concept)
         return dict(found)
 
     def concepts_of(self, language: str, word: str) -> set[str]:
         """The concepts that a word form of a language names, in any case of letters; empty when none."""
-        return set(self._concepts_by_word.get((language, _plain_form(word)), ()))
+        return set(self._concepts_by_word.get((language, plain_form(word)), ()))
 
 
-def _plain_form(word: str) -> str:
+def plain_form(word: str) -> str:
     """A word form as it is compared: NFC, without case (transcripts of releases are in capitals)."""
     return unicodedata.normalize("NFC", word).casefold()
 

@@ -249,7 +249,7 @@ def load_embedded(
         left_out[language] = len(frames) - len(ids)
         pooled = torch.stack([_pool_caption(torch.from_numpy(frames[utterance])) for utterance in ids])
         parts = None if pooled_only else _ListedFrames(_Stored(frames, ids))
-        captions[language] = Embedded([utt2image[utterance] for utterance in ids], pooled, parts)
+        captions[language] = Embedded([utt2image[utterance] for utterance in ids], pooled, parts, ids)
     described = {image for side in captions.values() for image in side.image_ids}
     ids = [image for image in grids if image in described]
     stored = _Stored(grids, ids, shapes)

@@ -12,6 +12,7 @@ Names and meaning of what is public here stay as they are from version to versio
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from vgspeech import embedding
 from vgspeech.audio import FrontEnd
 from vgspeech.errors import DataError, UsageError
 from vgspeech.images import decode, evaluation_view, to_tensor
+from vgspeech.lexicon.captions import FrameClock
+from vgspeech.lexicon.silence import speech_frames
 from vgspeech.localize.boxes import View, visible_part
 from vgspeech.localize.matchmaps import FrameTimes, active_spans, frame_cell_scores, span_map, subtracted_matchmap
 from vgspeech.models import load_model
@@ -33,7 +36,7 @@ from vgspeech.similarity import score_matrix
 from vgspeech.waves import read_wave
 
 if TYPE_CHECKING:
-    from vgspeech.config import ExperimentConfig
+    from vgspeech.config import ExperimentConfig, SimilarityType
 
 Array = NDArray[Any]
 Sound = str | Path | Array
@@ -42,12 +45,17 @@ Image = str | Path | Array
 
 @dataclass(frozen=True)
 class Caption:
-    """An embedded recording: frames (T, D) float32 as the encoder gives them, when they are, and the length in seconds."""
+    """An embedded recording.
+
+    ``frames`` (T, D) float32 are as the encoder gives them, ``times`` says when they are; ``spoken`` (T,) bool is false for
+    silence, None where that is not known.
+    """
 
     language: str
     frames: Array
     times: FrameTimes
     duration_s: float
+    spoken: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +134,9 @@ class LoadedModel:
             raise DataError(f"too short for one frame ({len(wave)} samples)", where=where)
         ((_, frames),) = embedding.embed_speech(self._model, language, {"": features}, [[""]])
         times = FrameTimes(*self._model.audio_info(language))
-        return Caption(language, frames.numpy(), times, len(wave) / self._settings.sample_rate)
+        feature_shift_s = self._settings.frame_shift_ms / 1000
+        spoken = speech_frames(features, feature_shift_s, FrameClock(times.shift_s, times.offset_s), len(frames))
+        return Caption(language, frames.numpy(), times, len(wave) / self._settings.sample_rate, spoken)
 
     @torch.inference_mode()
     def embed_image(self, image: Image) -> Picture:
@@ -150,11 +160,18 @@ class LoadedModel:
         cells = self._model.encode_images(batch)[0].float().cpu().numpy()
         return Picture(cells, visible_part(width, height, settings))
 
-    def similarity(self, caption: Caption, picture: Picture) -> float:
-        """How well they match: the similarity that the model was trained by."""
+    def similarity(self, caption: Caption, picture: Picture, simtype: SimilarityType | None = None) -> float:
+        """How well they match.
+
+        Args:
+            caption, picture: the two.
+            simtype: SISA, MISA or SIMA; by default the similarity that the model was trained by.
+        """
+        config = self.config.similarity
+        if simtype is not None:
+            config = dataclasses.replace(config, type=simtype)
         frames, cells = (torch.from_numpy(x)[None] for x in (caption.frames, picture.cells))
-        lengths = torch.tensor([len(caption.frames)])
-        return float(score_matrix(cells, frames, lengths, self.config.similarity))
+        return float(score_matrix(cells, frames, torch.tensor([len(caption.frames)]), config))
 
     def matchmap(self, caption: Caption, picture: Picture, unrelated: Sequence[Picture] = ()) -> Array:
         """What every frame of a caption scores in every cell of an image: (T, H, W) float32.

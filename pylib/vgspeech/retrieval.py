@@ -29,6 +29,7 @@ from vgspeech.errors import DataError
 from vgspeech.screening import Screen
 from vgspeech.similarity import score_matrix
 from vgspeech.stats.intervals import percentile_interval, resampled_ratios
+from vgspeech.stats.rank_files import RankedQuery, RanksByDirection
 from vgspeech.stats.ranks import RECALL_AT, RankSummary, chance_summary, summarise_ranks
 
 TIE_RULE = "pessimistic: rank = 1 + number of wrong targets that score at least as high as the best right one"
@@ -46,12 +47,14 @@ class Embedded:
     """Embedded images, or embedded captions of one language.
 
     ``pooled`` is (N, D), one vector an item. ``parts`` gives the unpooled embeddings of chosen items, as MISA and SIMA need
-    them: grids (n, H, W, D) for images; frames (n, T, D) and their lengths (n,) for captions.
+    them: grids (n, H, W, D) for images; frames (n, T, D) and their lengths (n,) for captions. ``ids`` names captions, for
+    those who want to know each one's rank.
     """
 
     image_ids: Sequence[str]
     pooled: Tensor
     parts: Callable[[Tensor], Any] | None = None
+    ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,15 @@ class RetrievalResult(RankSummary):
 
 @dataclass(frozen=True)
 class RetrievalTable:
-    """All directions, and the means over directions of r1, r5, r10 and mrr, with their own intervals."""
+    """All directions, and the means over directions of r1, r5, r10 and mrr, with their own intervals.
+
+    ``ranks`` holds for each direction the rank of every item of its source, 0 where no target is right.
+    """
 
     directions: dict[str, RetrievalResult]
     mean: dict[str, float]
     mean_ci95: dict[str, tuple[float, float]]
+    ranks: dict[str, list[int]]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for ``results.json``."""
@@ -236,7 +243,23 @@ def _summarise(
     mean_intervals = (
         {name: percentile_interval(drawn[:, :, j].mean(1)) for j, name in enumerate(names)} if draws else {}
     )
-    return RetrievalTable(results, mean, mean_intervals)
+    return RetrievalTable(results, mean, mean_intervals, {name: found.tolist() for name, found in ranks.items()})
+
+
+def ranks_of_queries(table: RetrievalTable, images: Embedded, captions: Mapping[str, Embedded]) -> RanksByDirection:
+    """The rank of every query that has a right answer, by name, in the order of the items.
+
+    Args:
+        table: of these images and captions.
+        images, captions: as `evaluate` took them; captions with ``ids``.
+    """
+    sides = {IMAGE: images, **captions}
+    found: RanksByDirection = {}
+    for direction, ranks in table.ranks.items():
+        side = sides[direction.partition(">")[0]]
+        named = zip(side.ids or side.image_ids, side.image_ids, ranks, strict=True)
+        found[direction] = {query: RankedQuery(image, rank) for query, image, rank in named if rank}
+    return found
 
 
 def format_table(table: RetrievalTable) -> str:

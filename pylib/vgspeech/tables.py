@@ -208,6 +208,13 @@ def format_seconds(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
+def write_tsv(path: StrPath, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a tab-separated table under a header line, whole or not at all."""
+    with atomic_write(path) as stream:
+        stream.write("\t".join(header) + "\n")
+        stream.writelines("\t".join(map(str, row)) + "\n" for row in rows)
+
+
 def read_tsv(path: StrPath, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """Lines of a tab-separated file under its header line, as (line number, cells).
 

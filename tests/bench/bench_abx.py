@@ -21,13 +21,14 @@ import numpy as np
 from vgspeech.units.abx import Mode, abx_errors, plan, tokens_of
 from vgspeech.units.abx_items import Item, read_items, write_items
 from vgspeech.units.clock import CodeClock
+from vgspeech.units.warping import METRICS
 
 HELPER = Path(__file__).parents[1] / "helpers" / "fastabx_scores.py"
 DIM, SPEAKERS, SOUNDS = 64, 6, 20
 
 
-def make(files: int) -> tuple[list[Item], dict[str, np.ndarray]]:
-    """Five noisy phones in six contexts by six speakers, 60 to 150 ms each."""
+def make(files: int, probabilities: bool) -> tuple[list[Item], dict[str, np.ndarray]]:
+    """Five noisy phones in six contexts by six speakers, 60 to 150 ms each; frames of the KL distance sum to 1."""
     random = np.random.default_rng(0)
     shapes = random.normal(size=(5, 20, DIM))
     items, features = [], {}
@@ -39,7 +40,11 @@ def make(files: int) -> tuple[list[Item], dict[str, np.ndarray]]:
             labels = (f"p{phone}", f"l{random.integers(3)}", f"r{random.integers(2)}", f"s{f % SPEAKERS}")
             items.append(Item(f"f{f:04d}", onset, end, *labels))
             parts.append(random.normal(size=(frames, DIM)) + 0.5 * shapes[phone, :frames])
-        features[f"f{f:04d}"] = np.concatenate(parts).astype(np.float32)
+        frames = np.concatenate(parts)
+        if probabilities:
+            frames = np.exp(frames)
+            frames /= frames.sum(1, keepdims=True)
+        features[f"f{f:04d}"] = frames.astype(np.float32)
     return items, features
 
 
@@ -57,9 +62,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fastabx", required=True, help="Python of an environment with fastabx")
     parser.add_argument("--files", type=int, default=120)
-    parser.add_argument("--metric", default="angular", choices=("angular", "euclidean"))
+    parser.add_argument("--metric", default="angular", choices=METRICS[:3])
     args = parser.parse_args()
-    items, features = make(args.files)
+    items, features = make(args.files, args.metric == "kl")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_items(folder / "bench.item", items)

@@ -13,34 +13,25 @@ import argparse
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vgspeech.archive import ArchiveReader, ArchiveWriter
 from vgspeech.lexicon.captions import CaptionFrames, FrameClock, ImageCaptions, caption_blocks
-from vgspeech.lexicon.peaks import PeakOptions, find_peaks
+from vgspeech.lexicon.peaks import PeakOptions, peaks_of_blocks
 
 FRAMES, DIMENSION, STORED = 62, 1024, 2000
 CLOCK = FrameClock(0.16, 0.0)
 
 
-class Repeated(Mapping[str, Any]):
-    """An archive's captions, over and over: caption i is stored caption i modulo their number."""
-
-    def __init__(self, frames: Mapping[str, Any]) -> None:
-        self._frames = frames
-
-    def __getitem__(self, utt: str) -> Any:
-        return self._frames[f"{int(utt) % STORED:05d}"]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._frames)
-
-    def __len__(self) -> int:
-        return len(self._frames)
+def repeated(folder: Path, language: str, pairs: int) -> ArchiveReader:
+    """The archive's captions, over and over: caption i is stored caption i modulo their number."""
+    places = [line.split(" ", 1)[1] for line in (folder / f"{language}.scp").read_text().splitlines()]
+    scp = folder / f"{language}.{pairs}.scp"
+    scp.write_text("".join(f"{i:06d} {places[i % STORED]}\n" for i in range(pairs)))
+    return ArchiveReader(scp)
 
 
 def write_frames(folder: Path) -> None:
@@ -72,12 +63,14 @@ def main() -> None:
             folder.mkdir(parents=True, exist_ok=True)
             write_frames(folder)
         mean = np.zeros(DIMENSION, np.float32)
-        a, b = (CaptionFrames(Repeated(ArchiveReader(folder / f"{tag}.scp")), mean) for tag in "ab")
+        a, b = (CaptionFrames(repeated(folder, tag, args.pairs), mean) for tag in "ab")
         images = [ImageCaptions(f"{i:06d}", (f"{i:06d}",), (f"{i:06d}",)) for i in range(args.pairs)]
 
         def search(pairs: int, background: int) -> None:
             options = PeakOptions(background=background)
-            find_peaks(caption_blocks(images[:pairs], background + 1, 1), a, b, (CLOCK, CLOCK), options)
+            blocks = caption_blocks(images[:pairs], options.block_size(), 1)
+            for _ in peaks_of_blocks(blocks, a, b, (CLOCK, CLOCK), options, rough=True):
+                pass
 
         search(100, 20)
         runs = {

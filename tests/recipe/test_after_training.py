@@ -1,4 +1,4 @@
-"""What can be done with a finished run: export of the found words, query by voice."""
+"""What can be done with a finished run: export of the found words, query by voice, search, a table of results."""
 
 from __future__ import annotations
 
@@ -47,6 +47,43 @@ def test_recorded_words_find_captions_and_images(bilingual: Path, tmp_path: Path
     assert f"{scores['captions']['p_at_10']:.3f}" in said
     queries = (Path(words) / "wav.scp").read_text().count("\n")
     assert queries and (out / "captions.tsv").read_text(encoding="utf-8").count("\n") > 3
+
+
+def test_an_image_and_a_recording_find_captions(bilingual: Path, tmp_path: Path) -> None:
+    speech, images = (bilingual / "data/mini" / part for part in ("speech/test_en", "images/test"))
+    (utt, wav), *_ = (line.split() for line in (speech / "wav.scp").read_text().splitlines())
+    image = dict(line.split() for line in (speech / "utt2image").read_text().splitlines())[utt]
+    picture = dict(line.split() for line in (images / "images.scp").read_text().splitlines())[image]
+    search = ("utils/search.sh", "--set", "mini/test", "--top", "2")
+    # From another folder: the work directory is that of the model.
+    shown = step(
+        tmp_path,
+        *search,
+        "--show",
+        str(bilingual / picture),
+        "--lang",
+        "hi",
+        "--index",
+        "i",
+        str(bilingual / "exp/mini"),
+    )
+    rows = [line.split("\t") for line in shown.splitlines()]
+    assert [row[0] for row in rows] == ["kind", "caption", "caption", "image", "image"] and rows[3][2] == image
+    assert {row[3] for row in rows[1:3]} == {"hi"} and (tmp_path / "i/index.json").is_file()
+    said = step(bilingual, *search, "--speak", wav, "--spoken", "en", "--out", str(tmp_path / "found"), "exp/mini")
+    assert "sentence" in said and f"page {tmp_path}/found/index.html" in said
+    best = (tmp_path / "found/results.tsv").read_text(encoding="utf-8").splitlines()[1].split("\t")
+    assert best[2] == utt and float(best[5]) == pytest.approx(1, abs=1e-3)
+
+
+def test_results_in_a_table(bilingual: Path) -> None:
+    text = step(bilingual, "utils/show_results.sh", "exp").splitlines()
+    results = json.loads((bilingual / "exp/mini/eval/mini/test/retrieval/results.json").read_text(encoding="utf-8"))
+    assert text[1].split()[:3] == ["mini", "mini/test", f"{100 * results['mean']['r1']:.1f}"]
+    same = json.loads(
+        step(bilingual, "utils/show_results.sh", "--json", "--draws", "20", "--compare", "exp/mini", "exp/mini")
+    )
+    assert {one["p"] for one in same["differences"]} == {1} and same["tested_on"] == "mini/test"
 
 
 def test_a_model_in_five_lines_of_python(bilingual: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

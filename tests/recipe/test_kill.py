@@ -33,8 +33,6 @@ SEED = os.environ.get("VGS_KILL_SEED", "1")
 RECIPES = ["hindi_english", "places"] if NIGHTLY else ["hindi_english"]
 KINDS = [*KILLS, "full disk"]
 LAST = len(STAGES) - 1
-WITHOUT_LEXICON = {"places"}  # one language
-
 pytestmark = pytest.mark.skipif(os.environ.get("VGS_FULL") != "1", reason="runs with tests/run.sh --full only")
 
 
@@ -46,7 +44,6 @@ def cases() -> list[tuple[str, int, str]]:
         for stage in range(len(STAGES))
         for number, kind in enumerate(KINDS)
         if NIGHTLY or number == stage % len(KINDS)
-        if not (STAGES[stage] == "lexicon" and recipe in WITHOUT_LEXICON)
     ]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from recipe_runner import run
+from recipe_runner import ROOT, run
 from vgspeech.datadir import ImageSet, SpeechSet
 
 LANGUAGES = {"en": "bam", "hi": "fra"}
@@ -38,6 +39,26 @@ def test_from_a_table_to_a_lexicon(manifest: Path, tmp_path: Path) -> None:
     model = tmp_path / "exp/small_own"
     assert (model / "lexicon/own/bam-fra/lexicon.tsv").exists() and (model / "report/index.html").exists()
     assert run("own", tmp_path, *options).count("up to date") == 11
+
+    # A search from another folder; recordings that may not be shared are not in it.
+    image = next(iter(ImageSet.load(tmp_path / "data/own/images/train").paths.values()))
+    command = [
+        ROOT / "utils/search.sh",
+        "--show",
+        tmp_path / image,
+        "--top",
+        "10000",
+        "--no-audio",
+        "--out",
+        "found",
+        model,
+    ]
+    done = subprocess.run(command, cwd=manifest.parent, capture_output=True, text=True)
+    assert done.returncode == 0 and "of own/train" in done.stdout, done.stdout + done.stderr
+    found = {line.split("\t")[2] for line in (manifest.parent / "found/results.tsv").read_text().splitlines()}
+    for tag in LANGUAGES.values():
+        speech = SpeechSet.load(tmp_path / f"data/own/speech/train_{tag}")
+        assert {utt for utt in speech.ids if speech.may_share(utt)} == found & set(speech.ids) != set(speech.ids)
 
 
 @pytest.mark.parametrize(

@@ -132,9 +132,10 @@ def test_transcripts_and_truth_serve_evaluation_only(bilingual: Path, tmp_path: 
 
 
 @slow
-def test_one_language_gives_two_directions_and_says_that_a_lexicon_needs_two(tmp_path: Path) -> None:
+def test_one_language_gives_two_directions_and_word_clusters(tmp_path: Path) -> None:
     work = tmp_path / "english"
     printed = run("places", work, *TINY)
     assert set(read(work / TEST / "retrieval/results.json")["directions"]) == {"en>image", "image>en"}
-    assert "it needs two languages" in printed
+    assert "stage 9 lexicon: done" in printed
+    assert read(work / "exp/mini/lexicon/mini/en/scores.json")["languages"] == ["en"]
     assert (work / "exp/mini/report/index.html").exists()

@@ -10,8 +10,7 @@ import pytest
 
 from data_tools_set import content, find, make_images, make_set, speakers_set, tool
 from vgspeech.datadir import SpeechSet, Word
-from vgspeech.dataset_tools import fix_set
-from vgspeech.dataset_tools.fix import kind_of
+from vgspeech.dataset_tools.fix import fix_set, kind_of
 from vgspeech.errors import DataError
 from vgspeech.streams import TABLE, TEXT, TIMES, Form, read_blocks
 from vgspeech.tables import read_table, write_table

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from data_tools_set import content, find, make_images, make_set, speakers_set, tool
 from vgspeech.datadir import SpeechSet
-from vgspeech.dataset_tools import Selection, combine_sets, copy_set, split_set, subset_set
-from vgspeech.dataset_tools.combine import merge
+from vgspeech.dataset_tools.combine import combine_sets, merge
+from vgspeech.dataset_tools.renaming import copy_set
+from vgspeech.dataset_tools.selection import Selection, subset_set
+from vgspeech.dataset_tools.split import split_set
 from vgspeech.errors import DataError, UsageError
 from vgspeech.tables import read_table, write_table
 from vgspeech.validation import validate_speech_set

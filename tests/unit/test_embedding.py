@@ -21,6 +21,7 @@ from vgspeech.errors import DataError, DriftError
 from vgspeech.images import PackedImages
 from vgspeech.models import build_model, load_model, save_weights
 from vgspeech.retrieval import evaluate
+from vgspeech.stats.rank_files import read_ranks
 
 
 @pytest.fixture(autouse=True)
@@ -183,4 +184,8 @@ def test_scores_on_the_command_line(corpus: Path, model: Path, tmp_path: Path, m
     english = results["directions"]["en>image"]
     assert (english["n_queries"], english["n_targets"]) == (82, 41) and "pessimistic" in results["ties"]
     assert results["directions"]["image>hi"]["n_queries"] == 36  # five images have no Hindi caption
+    kept = read_ranks(tmp_path / "ranks.tsv")
+    for direction, scores in results["directions"].items():
+        ranks = [query.rank for query in kept[direction].values()]
+        assert (len(ranks), np.median(ranks)) == (scores["n_queries"], scores["median"])
     assert "chance R@10" in done.stdout and "41 images, 82 captions in en, 72 captions in hi" in done.stdout

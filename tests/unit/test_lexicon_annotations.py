@@ -15,8 +15,8 @@ from vgspeech.files import read_json, write_json
 from vgspeech.lexicon.clusters import DROPPED, Clusters
 from vgspeech.lexicon.found_words import FoundWord, Link, by_recording, found_words, significant_links
 from vgspeech.lexicon.peaks import Peaks
-from vgspeech.lexicon.storage import write_peaks, write_tsv
-from vgspeech.tables import read_rows, write_table
+from vgspeech.lexicon.storage import write_peaks
+from vgspeech.tables import read_rows, write_table, write_tsv
 
 
 def peaks_at(*rows: tuple[str, float, float, float, float]) -> Peaks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from vgspeech.lexicon.discover import DiscoveryOptions, LanguageInput, cluster, 
 from vgspeech.lexicon.evaluate import label_clusters, score_lexicon
 from vgspeech.lexicon.links import link_clusters as link
 from vgspeech.lexicon.peaks import PeakOptions
+from vgspeech.stats.word_lists import read_lemmas
 
 OPTIONS = DiscoveryOptions(clusters=ClusterOptions(num_clusters=60))
 
@@ -187,6 +189,42 @@ def test_files_are_the_same_for_any_number_of_jobs(
     assert len(of_first) == 8
     assert len({cells[6] for cells in of_first}) >= 4  # speakers
     assert "join the same concept" in capsys.readouterr().out
+
+
+def test_lemmas_and_stop_words_change_what_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hindi words alternate between two forms, one of them the dictionary's; one concept's word is a stop word."""
+    data = simulate(120, concepts=6)
+    monkeypatch.chdir(tmp_path)
+    forms = {f"hi{c:02d}": f"\u0915\u093c{c}" for c in range(6)}  # a letter of two code points in NFC and NFD
+    hindi = {
+        utt: [dataclasses.replace(word, text=forms[word.text] + ("ओं" if i % 2 else "")) for i, word in enumerate(words)]
+        for utt, words in data.ctm_b.items()
+    }
+    write_corpus(tmp_path, data.a, data.ctm_a)
+    write_corpus(tmp_path, data.b, hindi)
+    corpus = tmp_path / "data" / "sim"
+    rows = [f"c{c:02d}\ten{c:02d}\t{forms[f'hi{c:02d}']}\n" for c in range(6)]
+    (corpus / "lexicon.tsv").write_text("".join(["concept\ten\thi\n", *rows]))
+    run_all(monkeypatch, tmp_path, tmp_path / "out", 1)
+    (corpus / "lemmas.tsv").write_text(
+        "language\tform\tlemma\n"
+        + "".join(f"hi\t{unicodedata.normalize('NFD', form)}ओं\t{form}\n" for form in forms.values())
+    )
+    (tmp_path / "stop_en").write_text("# the most frequent\nEN00\n")
+    (tmp_path / "stop_hi").write_text(f"{forms['hi00']}\n")
+    speech = [corpus / "speech" / f"train_{tag}" for tag in ("en", "hi")]
+    before = read_json(tmp_path / "out" / "scores.json")["truth"]
+    stop_words = ("--stop-words", tmp_path / "stop_en", tmp_path / "stop_hi")
+    run(monkeypatch, link_clusters, *stop_words, tmp_path / "embed", *speech, tmp_path / "out")
+    after = read_json(tmp_path / "out" / "scores.json")["truth"]
+    assert before["same_concept"]["rate"] < 0.7 < 0.85 < after["same_concept"]["rate"]
+    assert "without_stop_words" not in before
+    left = after["without_stop_words"]
+    assert 0 < left["peaks"] < read_json(tmp_path / "out" / "scores.json")["peaks"]
+    assert left["clusters_against_words"]["en"] != after["clusters_against_words"]["en"]
+    (corpus / "lemmas.tsv").write_text("language\tform\tlemma\nhi\tx\ty\nhi\tX\tz\n")
+    with pytest.raises(DataError, match="also has the lemma 'y'"):
+        read_lemmas(corpus / "lemmas.tsv")
 
 
 def test_without_any_truth_there_are_internal_statistics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,22 @@ import pytest
 
 from lexicon_simulation import only_noise, simulate
 from vgspeech.errors import DataError
-from vgspeech.lexicon.captions import CaptionFrames, FrameClock, caption_blocks, mean_frame, pair_captions, windowed
+from vgspeech.lexicon.captions import (
+    CaptionFrames,
+    FrameClock,
+    ImageCaptions,
+    caption_blocks,
+    mean_frame,
+    pair_captions,
+    windowed,
+)
 from vgspeech.lexicon.collapse import CollapseOptions, pick_segments, segments
+from vgspeech.lexicon.detect import extents, pick_peaks, smooth
 from vgspeech.lexicon.discover import DiscoveryOptions, search
-from vgspeech.lexicon.peaks import PeakOptions, _similarities, concatenate, extents, pick_peaks, smooth
+from vgspeech.lexicon.peaks import PeakOptions, Peaks, concatenate
+from vgspeech.lexicon.place_scores import Scenes, place_scores
+from vgspeech.lexicon.places import ImageGrids, places, with_places
+from vgspeech.lexicon.responses import FrameStack, Similarities, responses
 
 
 def test_planted_peaks_are_found_where_they_are() -> None:
@@ -20,7 +32,7 @@ def test_planted_peaks_are_found_where_they_are() -> None:
     for t, u in planted:
         similarity[t - 1 : t + 2, u - 1 : u + 2] += 0.5
         similarity[t, u] += 0.3
-    frames_a, frames_b, scores = pick_peaks(similarity, PeakOptions())
+    _, frames_a, frames_b, scores = pick_peaks([similarity], PeakOptions().cells())
     assert list(zip(frames_a[:, 0], frames_b[:, 0], strict=True)) == planted
     for frames in (frames_a, frames_b):  # three frames, and half a frame of slope or more on either side
         np.testing.assert_allclose(frames[:, 0] - frames[:, 1], 2.0, atol=0.75)
@@ -29,17 +41,18 @@ def test_planted_peaks_are_found_where_they_are() -> None:
 
 
 def test_no_peak_without_positive_evidence() -> None:
-    assert not len(pick_peaks(np.full((10, 12), -0.2, np.float32), PeakOptions())[2])
-    assert not len(pick_peaks(np.zeros((1, 1), np.float32), PeakOptions())[2])
+    nothing = [np.full((10, 12), -0.2, np.float32), np.zeros((1, 1), np.float32)]
+    assert not len(pick_peaks(nothing, PeakOptions().cells()).scores)
+    assert not len(pick_peaks([], PeakOptions().cells()).scores)
 
 
 def test_only_the_highest_peaks_of_a_pair_are_kept() -> None:
     similarity = np.zeros((60, 60), np.float32)
     for k in range(12):
         similarity[5 * k + 2, 5 * k + 2] = 1 + 0.01 * k
-    frames, _, scores = pick_peaks(similarity, PeakOptions(per_pair=3))
-    assert frames[:, 0].tolist() == [47, 52, 57]
-    assert len(scores) == 3
+    found = pick_peaks([similarity, similarity.T], PeakOptions(per_pair=3).cells())
+    assert found.frames_a[:, 0].tolist() == [47, 52, 57] * 2
+    assert found.maps.tolist() == [0, 0, 0, 1, 1, 1]
 
 
 def test_smoothing_keeps_a_constant_and_the_sum() -> None:
@@ -49,24 +62,62 @@ def test_smoothing_keeps_a_constant_and_the_sum() -> None:
     assert smooth(delta)[1:4, 1:4].tolist() == [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
 
 
-def test_responses_are_means_of_best_matches_with_other_images() -> None:
+def test_peaks_of_a_map_do_not_depend_on_the_maps_beside_it() -> None:
+    random = np.random.default_rng(3)
+    maps = [random.standard_normal(shape).astype(np.float32) for shape in ((9, 31), (40, 12), (1, 7), (25, 25))]
+    together = pick_peaks(maps, PeakOptions().cells())
+    for i, similarity in enumerate(maps):
+        alone = pick_peaks([similarity], PeakOptions().cells())
+        assert len(alone.scores)
+        for name in ("frames_a", "frames_b", "scores"):
+            np.testing.assert_array_equal(getattr(together, name)[together.maps == i], getattr(alone, name))
+
+
+def _three_images() -> tuple[list[ImageCaptions], CaptionFrames, CaptionFrames]:
     random = np.random.default_rng(1)
-    captions_a = [
-        [random.standard_normal((t, 8)).astype(np.float32) for t in lengths] for lengths in ([5, 3], [4], [6])
-    ]
-    captions_b = [
-        [random.standard_normal((t, 8)).astype(np.float32) for t in lengths] for lengths in ([2], [7, 3], [4])
-    ]
-    similarities, response_a, response_b = _similarities(captions_a, captions_b, subtract=True)
-    for i in range(3):
-        own_a, own_b = np.concatenate(captions_a[i]), np.concatenate(captions_b[i])
-        np.testing.assert_allclose(similarities[i], own_a @ own_b.T, rtol=1e-5)
-        others_b = [x for j in range(3) if j != i for x in captions_b[j]]
-        others_a = [x for j in range(3) if j != i for x in captions_a[j]]
-        expected_a = np.mean([(own_a @ x.T).max(1) for x in others_b], axis=0)
-        expected_b = np.mean([(own_b @ x.T).max(1) for x in others_a], axis=0)
-        np.testing.assert_allclose(response_a[i], expected_a, rtol=1e-5)
-        np.testing.assert_allclose(response_b[i], expected_b, rtol=1e-5)
+    counts = (("a", ([5, 3], [4], [6])), ("b", ([2], [7, 3], [4])))
+    frames: dict[str, dict[str, np.ndarray]] = {"a": {}, "b": {}}
+    utts: dict[str, list[tuple[str, ...]]] = {"a": [], "b": []}
+    for tag, images in counts:
+        for i, lengths in enumerate(images):
+            names = tuple(f"{tag}{i}{k}" for k in range(len(lengths)))
+            frames[tag].update(
+                (name, random.standard_normal((t, 64)).astype(np.float32))
+                for name, t in zip(names, lengths, strict=True)
+            )
+            utts[tag].append(names)
+    block = [ImageCaptions(f"i{i}", a, b) for i, (a, b) in enumerate(zip(utts["a"], utts["b"], strict=True))]
+    mean = np.zeros(64, np.float32)
+    return block, CaptionFrames(frames["a"], mean), CaptionFrames(frames["b"], mean)
+
+
+def test_responses_are_means_of_best_matches_with_other_images() -> None:
+    block, frames_a, frames_b = _three_images()
+    stacks = (FrameStack(), FrameStack())
+    stacks[0].fill(frames_a, [image.a for image in block])
+    stacks[1].fill(frames_b, [image.b for image in block])
+    response_a, response_b = responses(stacks[0].frames @ stacks[1].frames.T, *stacks)
+    own_a = [utt for image in block for utt in image.a]
+    for number, utt in enumerate(own_a):
+        others = [other for image in block if utt not in image.a for other in image.b]
+        expected = np.mean([(frames_a[utt] @ frames_b[other].T).max(1) for other in others], axis=0)
+        np.testing.assert_allclose(response_a[stacks[0].caption(number)], expected, rtol=1e-5)
+    pairs = Similarities(True, False).of_block(block, (frames_a, frames_b))
+    assert [pair for pair, _ in pairs] == [(0, 0), (1, 0), (2, 1), (2, 2), (3, 3)]
+    for (k, m), found in pairs:
+        rows, columns = stacks[0].caption(k), stacks[1].caption(m)
+        similarity = stacks[0].frames[rows] @ stacks[1].frames[columns].T
+        expected = similarity - (response_a[rows, None] + response_b[columns]) / 2
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_rough_responses_are_nearly_the_same() -> None:
+    block, frames_a, frames_b = _three_images()
+    exact = Similarities(True, False).of_block(block, (frames_a, frames_b))
+    for (_, rough), (_, wanted) in zip(
+        Similarities(True, True).of_block(block, (frames_a, frames_b)), exact, strict=True
+    ):
+        np.testing.assert_allclose(rough, wanted, atol=2e-3)
 
 
 def test_blocks_depend_on_ids_and_seed_only() -> None:
@@ -153,3 +204,27 @@ def test_the_curve_detector_finds_planted_words_and_swaps() -> None:
 def test_clock() -> None:
     seconds = FrameClock(0.08, 0.0125).seconds(np.array([[10, 7.5, 12.5], [0, -0.5, 0.5]]))
     np.testing.assert_allclose(seconds, [[0.8125, 0.6125, 1.0125], [0.0125, 0, 0.0525]])
+
+
+def test_places_are_the_most_similar_cells_of_the_own_image() -> None:
+    cells = {name: np.eye(6, dtype=np.float32) for name in ("x", "y")}
+    cells["y"] = cells["y"][::-1]
+    grids = ImageGrids(cells, {"x": (2, 3), "y": (3, 2)})
+    vectors = np.eye(6, dtype=np.float32)[[4, 4, 0]] + np.float32(0.1)
+    found = places(["x", "y", "z"], vectors, grids)
+    np.testing.assert_allclose(found[0], [1, 1, 0.5, 0.75])
+    np.testing.assert_allclose(found[1], [0, 1, 0.75, 0.1667])
+    assert np.isnan(found[2]).all()
+    peaks = Peaks(["x"], ["a"], ["b"], np.zeros((1, 3)), np.zeros((1, 3)), np.ones(1), vectors[:1], vectors[2:])
+    placed = with_places(peaks, ({"a": "x"}, {"b": "y"}), grids)
+    assert placed.places_a.tolist() == found[:1].tolist() and placed.places_b[0, :2].tolist() == [2, 1]
+
+
+def test_place_scores_count_named_objects_only() -> None:
+    scenes = Scenes({"x": [("cat", (0.5, 0.0, 1.0, 0.5)), ("sun", (0.0, 0.0, 0.1, 0.1))]}, {"x": (2, 2)})
+    names = {"cat": frozenset({"cat"}), "kitten": frozenset({"cat"}), "sun": frozenset({"sun"}), "the": frozenset()}
+    where = np.array([[0, 1, 0.75, 0.25], [1, 1, 0.75, 0.75], [0, 0, 0.25, 0.25], [0, 1, 0.75, 0.25], [np.nan] * 4])
+    words = ["cat", "kitten", "sun", "the", "cat"]
+    found = place_scores(["x"] * 5, where, words, names.__getitem__, scenes)
+    assert found == {"peaks": 2, "in_box": 0.5, "chance": 0.25}, "the sun's box has no cell's centre"
+    assert place_scores(["z"], where[:1], ["cat"], names.__getitem__, scenes) == {"peaks": 0}

@@ -168,7 +168,29 @@ def test_one_language_without_words(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "argv", ["plot_matchmaps", *arguments])
     plot_matchmaps.main()
     content = run(monkeypatch, planted)
-    assert "no transcript" in content and "no word times" in content and "a model of two languages" in content
+    assert "no transcript" in content and "no word times" in content and "No picture dictionary: run stage 9" in content
+
+
+def test_the_dictionary_of_one_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips and pictures of every cluster, without what only links have; a recording that may not be shown is not."""
+    monkeypatch.chdir(tmp_path)
+    planted = make_planted(Path(), languages=("hi",))
+    folder = planted.model / "lexicon/planted/hi"
+    folder.mkdir(parents=True)
+    head = "rank cluster_hi n_a images speakers spread both expected p q significant words_a purity_a"
+    rows = [head, "1 4 9 9 2 .1 7 1.5 1e-9 1e-7 yes बिल्ली 1.000", "2 5 5 5 2 .1 3 2.0 .2 .4 no सूरज .5"]
+    (folder / "lexicon.tsv").write_text("".join("\t".join(row.split()) + "\n" for row in rows), encoding="utf-8")
+    head = "rank image score utt_a speaker_a start_a end_a"
+    lines = [f"1 scene{i} .9 hi-{i} hi-s{i % 2} 0.4 0.6" for i in (0, 3, 4)]
+    (folder / "exemplars.tsv").write_text("".join("\t".join(line.split()) + "\n" for line in [head, *lines]))
+    (planted.data / "speech/test_hi/utt2share").write_text("hi-4 no\n")
+    summary = {"languages": ["hi"], "peaks": 40, "pairs": 9, "words": {"all": 2, "significant": 1}, "warnings": []}
+    write_json(folder / "scores.json", {**summary, "evidence": {"images": 9, "tests": 2}, "settings": {}})
+    content = run(monkeypatch, planted)
+    page = Page(content)
+    assert page.count("article", "single") == 2 and page.count("button", "clip") == 2
+    assert "expected by chance" in content and "Dice" not in content and 'lang="hi">बिल्ली' in content
+    assert "2 word clusters" in content and "word clusters with evidence" in content and "hi-4" not in content
 
 
 def test_texts_of_the_data_are_escaped(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,7 +125,10 @@ def test_start_from_another_model(tmp_path: Path) -> None:
     save_weights(first, tmp_path / "best.pt")
     torch.manual_seed(2)
     second = build_model(quantised(6))
-    said = load_initial(second, tmp_path)
+    said, new = load_initial(second, tmp_path)
+    assert new == ["en/quant2", "hi/quant2"]
+    save_weights(second, tmp_path / "second.pt")
+    assert load_initial(build_model(quantised(6)), tmp_path / "second.pt").new_codebooks == []
     assert torch.equal(second.image.backbone.conv1.weight, first.image.backbone.conv1.weight)
     assert "as initialised: audio.en.quant2, audio.hi.quant2; not used: none" in said
     wide = dataclasses.replace(micro_config(), embedding_dim=20)

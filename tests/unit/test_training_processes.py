@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from micro_corpus import make_corpus
-from training_processes import ALONE, comparable, save_updates, start, stop_everywhere, updates
+from training_processes import ALONE, comparable, refuse_everywhere, save_updates, start, stop_everywhere, updates
 from vgspeech.training.data import plan_epoch
 from vgspeech.training.training_set import load_training_set
 
@@ -104,3 +104,7 @@ def _equal(a: Any, b: Any, where: str) -> None:
             _equal(left, right, f"{where}[{number}]")
     else:
         assert a == b, where
+
+
+def test_when_the_first_process_refuses_to_go_on_none_waits_for_it(corpus: Path, tmp_path: Path) -> None:
+    start(refuse_everywhere, 2, str(corpus), str(tmp_path))

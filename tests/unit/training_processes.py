@@ -18,7 +18,8 @@ import torch
 
 from micro_corpus import micro_config
 from vgspeech.config import ExperimentConfig, SimilarityConfig
-from vgspeech.errors import Interrupted
+from vgspeech.errors import EXIT_DRIFT, Interrupted, VgspeechError
+from vgspeech.files import read_json, write_json
 from vgspeech.models import build_model
 from vgspeech.training import loop
 from vgspeech.training.data import EpochBatches
@@ -89,9 +90,17 @@ def save_updates(processes: Processes, corpus: str, out: str) -> None:
                 torch.save(result, f"{out}/{similarity}.{name}.pt")
 
 
-def stop_everywhere(processes: Processes, corpus: str, out: str, steps: tuple[int, ...], **training: object) -> None:
+def stop_everywhere(
+    processes: Processes,
+    corpus: str,
+    out: str,
+    steps: tuple[int, ...],
+    quantizers: tuple[int, ...] = (),
+    **training: object,
+) -> None:
     """Train once without a stop, and once stopped by a signal before each of the given steps, counted over all runs."""
     config = micro_config(epochs=2, **training)
+    config = dataclasses.replace(config, audio=dataclasses.replace(config.audio, quantizers=quantizers, codebook_size=6))
     splits = {"train_split": "train", "dev_split": "dev"}
     loop.train(config, Path(corpus), Path(out) / "straight", processes, **splits)  # type: ignore[arg-type]
     real, done = loop.backward, 0
@@ -114,3 +123,19 @@ def stop_everywhere(processes: Processes, corpus: str, out: str, steps: tuple[in
         loop.train(config, Path(corpus), Path(out) / "stopped", processes, **splits)  # type: ignore[arg-type]
     finally:
         loop.backward = real
+
+
+def refuse_everywhere(processes: Processes, corpus: str, out: str) -> None:
+    """Train, change a recorded fact that only the first process compares, and go on: no process does, none waits."""
+    config, splits = micro_config(epochs=1), {"train_split": "train", "dev_split": None}
+    loop.train(config, Path(corpus), Path(out), processes, **splits)  # type: ignore[arg-type]
+    if processes.first:
+        record = Path(out) / "training.json"
+        write_json(record, read_json(record) | {"cpu": "another"})
+    try:
+        loop.train(config, Path(corpus), Path(out), processes, **splits)  # type: ignore[arg-type]
+    except VgspeechError as error:
+        assert error.exit_code == EXIT_DRIFT
+        assert ("another" in error.what) == processes.first
+    else:
+        raise AssertionError("was not refused")

@@ -1,4 +1,4 @@
-"""Join the peaks of all jobs and cluster them in each language."""
+"""Join the peaks of all jobs and cluster them in each language, or in the only one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from vgspeech.errors import run_main
 from vgspeech.files import write_json
 from vgspeech.lexicon.clusters import ClusterOptions, cluster_language, default_clusters, steadied
 from vgspeech.lexicon.inputs import language_of
+from vgspeech.lexicon.one_language import cluster_within
 from vgspeech.lexicon.storage import read_jobs, write_peaks
 
-VERSION = 2
+VERSION = 3
 
 
 def main() -> None:
@@ -35,14 +36,15 @@ def main() -> None:
     parser.add_argument("--restarts", type=int, default=defaults.restarts, help="starts of k-means; the best is kept")
     parser.add_argument("--min-size", type=int, default=defaults.min_size, help="smaller clusters are dropped")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("speech_a", type=Path, help="speech set of the first language")
-    parser.add_argument("speech_b", type=Path, help="speech set of the second language")
+    parser.add_argument("speech", type=Path, nargs="+", help="speech sets of both languages, or of the only one")
     parser.add_argument("jobs", type=Path, help="folder that the jobs wrote to")
     parser.add_argument("out", type=Path, help="folder for peaks.tsv, clusters and centroids")
     args = parser.parse_args()
 
-    speech = (SpeechSet.load(args.speech_a), SpeechSet.load(args.speech_b))
-    languages = (language_of(speech[0]), language_of(speech[1]))
+    if len(args.speech) > 2:
+        parser.error(f"one or two speech sets, not {len(args.speech)}")
+    speech = [SpeechSet.load(path) for path in args.speech]
+    languages = [language_of(data) for data in speech]
     peaks, settings = read_jobs(args.jobs, args.num_jobs, languages)
     options = ClusterOptions(
         method=args.method,
@@ -55,18 +57,19 @@ def main() -> None:
         min_speakers=args.min_speakers,
     )
     with threadpool_limits(1):  # the last bits of a sum depend on the number of threads
-        a, b = (
-            cluster_language(peaks, side, language, data.utt2spk, options, args.seed)
-            for side, language, data in zip("ab", languages, speech, strict=True)
-        )
+        if len(speech) == 1:
+            a, b = cluster_within(peaks, languages[0], speech[0].utt2spk, options, args.seed)
+        else:
+            a, b = (
+                cluster_language(peaks, side, language, data.utt2spk, options, args.seed)
+                for side, language, data in zip("ab", languages, speech, strict=True)
+            )
     used = {**asdict(options), "num_clusters": options.num_clusters or default_clusters(len(peaks))}
-    peaks = steadied(peaks, (a, b))
-    write_peaks(args.out, peaks, (a, b), languages)
+    write_peaks(args.out, steadied(peaks, (a, b)), (a, b), languages)
     write_json(args.out / "search.json", {"pairs": peaks.n_pairs, **settings, "clusters": used})
-    print(
-        f"cluster_peaks: {len(peaks)} peaks of {peaks.n_pairs} pairs of captions, "
-        f"{len(a)} clusters in {languages[0]}, {len(b)} in {languages[1]}"
-    )
+    sizes = ", ".join(f"{len(side)} clusters in {tag}" for tag, side in zip(languages, (a, b), strict=False))
+    count = len(peaks) * len(speech) // 2  # within one language each stands there both ways
+    print(f"cluster_peaks: {count} peaks of {peaks.n_pairs} pairs of captions, {sizes}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-from vgspeech.dataset_tools import combine_sets
 from vgspeech.dataset_tools.options import add_files_options, find_set
 from vgspeech.errors import run_main
 
@@ -27,6 +26,9 @@ def main() -> None:
     parser.add_argument("--no-feats", action="store_true", help="leave features out")
     add_files_options(parser)
     args = parser.parse_args()
+
+    from vgspeech.dataset_tools.combine import combine_sets
+
     sources = [find_set(folder, args) for folder in args.sets]
     report = combine_sets(sources, args.out, features=not args.no_feats)
     for remark in report.remarks:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 
-from vgspeech.dataset_tools import copy_set
 from vgspeech.dataset_tools.options import add_files_options, find_set
 from vgspeech.errors import run_main
 
@@ -27,6 +26,9 @@ def main() -> None:
     parser.add_argument("--spk-prefix", default="", help="put before the ids of speakers (give both the same prefix)")
     add_files_options(parser)
     args = parser.parse_args()
+
+    from vgspeech.dataset_tools.renaming import copy_set
+
     source = find_set(args.set, args)
     count = copy_set(source, args.out, utt_prefix=args.utt_prefix, spk_prefix=args.spk_prefix)
     print(f"Copied {args.set} to {args.out} ({count:,} utterances)")

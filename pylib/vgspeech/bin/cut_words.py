@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vgspeech.datadir import SpeechSet, read_lexicon
-from vgspeech.dataset_tools.words import cut_words
 from vgspeech.errors import UsageError, run_main
 
 VERSION = 1
@@ -25,6 +23,10 @@ def main() -> None:
     parser.add_argument("--context", type=float, default=0.1, help="seconds kept around a word (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="take other tokens")
     args = parser.parse_args()
+
+    from vgspeech.datadir import SpeechSet, read_lexicon
+    from vgspeech.dataset_tools.words import cut_words
+
     if args.out.resolve() == args.set.resolve():
         raise UsageError("the new set must be another folder than the old one")
     speech = SpeechSet.load(args.set)

@@ -24,12 +24,13 @@ def main() -> None:
     args = parser.parse_args()
 
     scores = args.lexicon / "scores.json"
-    a, b = (str(tag) for tag in read_json(scores)["languages"])
-    peaks, clusters = read_peaks(args.lexicon, (a, b))
+    tags = [str(tag) for tag in read_json(scores)["languages"]]
+    peaks, clusters = read_peaks(args.lexicon, tags)
     counts = []
-    for side, languages in enumerate(((a, b), (b, a))):
-        speech = SpeechSet.load(args.data / "speech" / f"{args.split}_{languages[0]}")
-        links = significant_links(args.lexicon / "lexicon.tsv", (a, b), side)
+    for side, tag in enumerate(tags):
+        languages = [tag, *(other for other in tags if other != tag)]
+        speech = SpeechSet.load(args.data / "speech" / f"{args.split}_{tag}")
+        links = significant_links(args.lexicon / "lexicon.tsv", tags, side)
         words = found_words(peaks, side, clusters[side].labels, links)
         if foreign := sorted(set(words) - set(speech.ids)):
             raise UsageError(f"{speech.path} has no caption '{foreign[0]}': it is not the set that was searched")
@@ -38,8 +39,9 @@ def main() -> None:
         write_praat(args.out / "praat", recordings, languages)
         write_words(args.out, recordings, languages)
         count = sum(len(recording.words) for recording in recordings)
-        linked = sum(word.linked is not None for recording in recordings for _, word in recording.words)
-        counts.append(f"{count} words in {len(recordings)} recordings in {languages[0]}, {linked} of them linked")
+        sure = sum(word.rank is not None for recording in recordings for _, word in recording.words)
+        kind = "linked" if len(tags) > 1 else "of significant clusters"
+        counts.append(f"{count} words in {len(recordings)} recordings in {tag}, {sure} of them {kind}")
         if private := sum(not speech.may_share(utt) for utt in words):
             counts.append(f"{private} captions kept back whose speakers did not agree to be shown")
     print(f"export_words: {'; '.join(counts)}")

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 
-from vgspeech.dataset_tools import fix_set
-from vgspeech.dataset_tools.fix import say
 from vgspeech.dataset_tools.options import add_files_options, find_set
 from vgspeech.errors import run_main
 
@@ -29,6 +27,9 @@ def main() -> None:
     parser.add_argument("--check-audio", action="store_true", help="utterances whose sound file is missing or empty go")
     add_files_options(parser)
     args = parser.parse_args()
+
+    from vgspeech.dataset_tools.fix import fix_set, say
+
     source = find_set(args.set, args)
     report = fix_set(source, images=args.images, features=args.feats, check_audio=args.check_audio)
     print("\n".join(say(report, source)))

@@ -11,8 +11,8 @@ from vgspeech.errors import DataError, run_main
 from vgspeech.files import read_json
 from vgspeech.lexicon.clusters import DROPPED
 from vgspeech.lexicon.groups import FEWEST, Edge, Group, Node, Side, join, matches
-from vgspeech.lexicon.storage import PEAKS_HEADER, write_tsv
-from vgspeech.tables import read_rows, read_tsv
+from vgspeech.lexicon.storage import PEAKS_HEADER
+from vgspeech.tables import read_rows, read_tsv, write_tsv
 
 VERSION = 1
 
@@ -62,14 +62,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("lexicons", type=Path, help="folder with a lexicon for each pair of languages; gets groups.tsv")
     args = parser.parse_args()
-    folders = {
-        tuple(read_json(scores)["languages"]): scores.parent for scores in sorted(args.lexicons.glob("*/scores.json"))
-    }
+    found = {tuple(read_json(path)["languages"]): path.parent for path in sorted(args.lexicons.glob("*/scores.json"))}
+    folders = {tags: folder for tags, folder in found.items() if len(tags) == 2}  # not those of one language alone
     languages = sorted({language for pair in folders for language in pair})
     if len(languages) < FEWEST:
         hint = "discover the lexicons of all pairs of languages first (stage 9)"
-        found = ", ".join(languages) or "none"
-        raise DataError(f"groups need {FEWEST} languages, found {found}", where=str(args.lexicons), hint=hint)
+        known = ", ".join(languages) or "none"
+        raise DataError(f"groups need {FEWEST} languages, found {known}", where=str(args.lexicons), hint=hint)
     edges, words = [], {}
     for pair, folder in folders.items():
         links, named = read_links(folder, pair)

@@ -6,20 +6,22 @@ import argparse
 from pathlib import Path
 
 from vgspeech.errors import run_main
-from vgspeech.files import atomic_write, write_json
-from vgspeech.stats.inspection import find_sets, inspect
-from vgspeech.stats.inspection_page import inspection_page
 
 VERSION = 1
 
 
 def main() -> None:
     """Parse the command line, inspect, write ``inspect/``."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="inspect_data.sh", description=__doc__)
     parser.add_argument("--nj", type=int, default=4, metavar="N", help="worker processes")
     parser.add_argument("--no-audio", action="store_true", help="leave recordings out of the page")
     parser.add_argument("data", type=Path, help="a speech set, or data/<corpus>")
     args = parser.parse_args()
+
+    from vgspeech.files import atomic_write, write_json
+    from vgspeech.stats.inspection import find_sets, inspect
+    from vgspeech.stats.inspection_page import inspection_page
+
     sets = {path.name: inspect(path, args.nj) for path in find_sets(args.data)}
     out = args.data / "inspect"
     write_json(out / "inspect.json", {name: numbers for name, (_, _, numbers) in sets.items()})

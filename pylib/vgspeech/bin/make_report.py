@@ -9,7 +9,7 @@ from vgspeech.errors import run_main
 from vgspeech.report.inputs import ReportInput
 from vgspeech.report.page import make_report
 
-VERSION = 1
+VERSION = 2
 
 
 def main() -> None:

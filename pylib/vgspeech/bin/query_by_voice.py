@@ -17,9 +17,9 @@ from vgspeech.files import write_json
 from vgspeech.lexicon.captions import CaptionFrames, mean_frame
 from vgspeech.lexicon.inputs import language_of, load_language
 from vgspeech.lexicon.query_scores import Asked, score_captions, score_images
-from vgspeech.lexicon.storage import write_tsv
 from vgspeech.lexicon.voice_query import Hits, embed_queries, query_vectors, search_captions, search_images
 from vgspeech.order import shuffled
+from vgspeech.tables import write_tsv
 
 VERSION = 1
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -10,7 +10,7 @@ from vgspeech.config import ExperimentConfig, load_config
 from vgspeech.errors import run_main
 from vgspeech.files import write_json
 
-VERSION = 1
+VERSION = 2
 
 
 def main() -> None:
@@ -25,7 +25,8 @@ def main() -> None:
     args = parser.parse_args()
 
     from vgspeech.embedding import load_embedded
-    from vgspeech.retrieval import TIE_RULE, evaluate, format_table
+    from vgspeech.retrieval import TIE_RULE, evaluate, format_table, ranks_of_queries
+    from vgspeech.stats.rank_files import write_ranks
 
     config = load_config(ExperimentConfig, args.model / "config.yaml")
     pooled_only = config.similarity.type == "SISA"
@@ -44,6 +45,7 @@ def main() -> None:
         "captions_without_image": left_out,
         **table.as_dict(),
     }
+    write_ranks(args.out.with_name("ranks.tsv"), ranks_of_queries(table, images, captions))
     write_json(args.out, results)
     print(format_table(table))
     parts = ", ".join(f"{count} captions in {language}" for language, count in counts.items())

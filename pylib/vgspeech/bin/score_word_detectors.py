@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import unicodedata
 from pathlib import Path
 
 from vgspeech.archive import ArchiveReader
+from vgspeech.datadir import plain_form
 from vgspeech.errors import DataError, run_main
 from vgspeech.files import atomic_write, read_json, write_json
 from vgspeech.plots import picture_of_detectors
 from vgspeech.stats.aligned_words import AlignedWords
-from vgspeech.tables import read_lines, read_table
+from vgspeech.stats.word_lists import read_stop_words
+from vgspeech.tables import read_table
 from vgspeech.units.clock import CodeClock
 from vgspeech.units.cooccurrence import count_words
 from vgspeech.units.detectors import TABLE_HEADER, THRESHOLDS, TOP_WORDS, detections, detector_scores, table_rows
 
 VERSION = 2
-
-
-def read_stop_words(path: Path) -> list[str]:
-    """Words of a stop list: one a line, ``#`` starts a comment line; in Unicode NFC."""
-    lines = (unicodedata.normalize("NFC", line.strip()) for line in read_lines(path))
-    return [line for line in lines if line and not line.startswith("#")]
 
 
 def check_utterances(codes: ArchiveReader, speech: Path) -> None:
@@ -53,9 +48,8 @@ def main() -> None:
     check_utterances(codes, args.speech)
     words = AlignedWords.read(args.speech / "ctm")
     counts = count_words(codes.items(), words, about["num_codes"], CodeClock.of(about))
-    # Stop lists are written in lower case; alignments may be in capitals.
-    stopped = {word.casefold() for word in read_stop_words(args.stop_words)} if args.stop_words else set()
-    skipped = {word for word in words.vocabulary if word.casefold() in stopped}
+    stopped = read_stop_words(args.stop_words) if args.stop_words else frozenset()
+    skipped = {word for word in words.vocabulary if plain_form(word) in stopped}
     found = detections(counts, skipped, args.min_occurrences, args.precision)
     with atomic_write(args.units / "word_detectors.tsv") as stream:
         stream.writelines("\t".join(row) + "\n" for row in (TABLE_HEADER, *table_rows(found.ranked())))

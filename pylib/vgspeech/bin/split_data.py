@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-from vgspeech.dataset_tools import split_set
 from vgspeech.dataset_tools.options import add_files_options, find_set
 from vgspeech.errors import run_main
 
@@ -28,6 +27,9 @@ def main() -> None:
     parser.add_argument("--by-utterance", action="store_true", help="split speakers, too; makes <set>/split<N>utt")
     add_files_options(parser)
     args = parser.parse_args()
+
+    from vgspeech.dataset_tools.split import split_set
+
     report = split_set(find_set(args.set, args), args.parts, by="utterance" if args.by_utterance else "speaker")
     if report.remark:
         print(f"split_data_dir.sh: {report.remark}", file=sys.stderr)

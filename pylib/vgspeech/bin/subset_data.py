@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vgspeech.dataset_tools import Selection, subset_set
 from vgspeech.dataset_tools.options import add_files_options, find_set
 from vgspeech.errors import UsageError, run_main
+
+if TYPE_CHECKING:
+    from vgspeech.dataset_tools.selection import Selection
 
 VERSION = 1
 
@@ -47,6 +50,8 @@ def parse() -> argparse.Namespace:
 
 
 def selection_of(args: argparse.Namespace) -> Selection:
+    from vgspeech.dataset_tools.selection import Selection
+
     listed = args.utt_list or args.spk_list or args.image_list
     if (listed is None) == (args.number is None) and not (listed is None and args.apart_from):
         raise UsageError("give either a number or a list", hint="subset_data_dir.sh --help shows examples")
@@ -62,6 +67,9 @@ def selection_of(args: argparse.Namespace) -> Selection:
 
 def main() -> None:
     args = parse()
+
+    from vgspeech.dataset_tools.selection import subset_set
+
     kept, total = subset_set(find_set(args.set, args), selection_of(args), args.out)
     print(f"Took {kept:,} of {total:,} utterances of {args.set} into {args.out}")
 

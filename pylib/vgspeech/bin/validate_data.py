@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from vgspeech.errors import run_main
-from vgspeech.validation import validate_image_set, validate_speech_set
 
 VERSION = 1
 APART = "speech set of another split: no image may be in both (may be repeated)"
@@ -24,6 +23,9 @@ def main() -> None:
     parser.add_argument("--no-spk-sort", action="store_true", help="speaker ids need not be prefixes of utterance ids")
     parser.add_argument("--apart-from", action="append", default=[], metavar="SET", help=APART)
     args = parser.parse_args()
+
+    from vgspeech.validation import validate_image_set, validate_speech_set
+
     for folder in args.sets:
         if (folder / "images.scp").exists() and not (folder / "wav.scp").exists():
             print(validate_image_set(folder, packed=args.feats))

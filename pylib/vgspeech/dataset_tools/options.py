@@ -1,11 +1,13 @@
-"""Command-line options that the tools share."""
+"""Command-line options that the tools share. Imports nothing that a Python without the environment lacks, for --help."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
-from vgspeech.dataset_tools.layout import SpeechFiles
+if TYPE_CHECKING:
+    from vgspeech.dataset_tools.layout import SpeechFiles
 
 
 def add_files_options(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +27,8 @@ def find_set(path: str, args: argparse.Namespace) -> SpeechFiles:
     Raises:
         DataError, UsageError: see `SpeechFiles.find`.
     """
+    from vgspeech.dataset_tools.layout import SpeechFiles
+
     found = SpeechFiles.find(path, args.utt_extra_files.split(), args.spk_extra_files.split())
     if warning := found.warning():
         print(warning, file=sys.stderr)

@@ -1,7 +1,7 @@
 """Found words as annotations: a table, JSON, ELAN (.eaf) and Praat (.TextGrid) files.
 
 Every recording gets two tiers. ``<language>`` names the cluster of each found stretch (``en12``), ``<other language>`` the
-cluster that is linked with it (``hi34``), where a significant link is.
+cluster that is linked with it (``hi34``), where a significant link is. A lexicon of one language has the first tier alone.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 WORDS_HEADER = ("recording", "utterance", "start", "end", "cluster", "linked", "rank", "score")
 
 
-def write_words(folder: Path, recordings: Sequence[Recording], languages: tuple[str, str]) -> None:
+def write_words(folder: Path, recordings: Sequence[Recording], languages: Sequence[str]) -> None:
     """Write ``words_<language>.tsv`` and ``.json``: every found word, times in seconds of the recording.
 
     Args:
         folder: where.
         recordings: of the first language.
-        languages: the language that was spoken, and the one that its clusters are linked to.
+        languages: the language that was spoken and, if there is one, that which its clusters are linked to.
     """
-    own, other = languages
+    own, other = languages[0], languages[-1]
     with atomic_write(folder / f"words_{own}.tsv") as stream:
         stream.write("\t".join(WORDS_HEADER) + "\n")
         for recording in recordings:
@@ -56,7 +56,7 @@ def _rounded(word: FoundWord) -> dict[str, float | int | None]:
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(word).items()}
 
 
-def write_elan(folder: Path, recordings: Iterable[Recording], languages: tuple[str, str], made_at: float) -> None:
+def write_elan(folder: Path, recordings: Iterable[Recording], languages: Sequence[str], made_at: float) -> None:
     """Write ``<recording>.eaf`` of every recording; its sound is linked, not copied.
 
     Args:
@@ -79,7 +79,7 @@ def write_elan(folder: Path, recordings: Iterable[Recording], languages: tuple[s
                 temporary.unlink(missing_ok=True)
 
 
-def _eaf(recording: Recording, languages: tuple[str, str], folder: Path) -> Eaf:
+def _eaf(recording: Recording, languages: Sequence[str], folder: Path) -> Eaf:
     from pympi import Eaf
 
     document = Eaf(author="vgspeech")
@@ -95,7 +95,7 @@ def _eaf(recording: Recording, languages: tuple[str, str], folder: Path) -> Eaf:
     return document
 
 
-def write_praat(folder: Path, recordings: Iterable[Recording], languages: tuple[str, str]) -> None:
+def write_praat(folder: Path, recordings: Iterable[Recording], languages: Sequence[str]) -> None:
     """Write ``<recording>.TextGrid`` of every recording (long text format, UTF-8)."""
     for recording in recordings:
         grid = _text_grid(recording, languages)
@@ -103,7 +103,7 @@ def write_praat(folder: Path, recordings: Iterable[Recording], languages: tuple[
             grid.to_file(stream.name)
 
 
-def _text_grid(recording: Recording, languages: tuple[str, str]) -> TextGrid:
+def _text_grid(recording: Recording, languages: Sequence[str]) -> TextGrid:
     from pympi import TextGrid
 
     grid = TextGrid(xmax=recording.duration_s)
@@ -114,11 +114,12 @@ def _text_grid(recording: Recording, languages: tuple[str, str]) -> TextGrid:
     return grid
 
 
-def _tier_texts(recording: Recording, languages: tuple[str, str]) -> tuple[list[tuple[float, float, str]], ...]:
-    """(start, end, text) of the two tiers."""
-    own, other = languages
+def _tier_texts(recording: Recording, languages: Sequence[str]) -> list[list[tuple[float, float, str]]]:
+    """(start, end, text) of the tiers, one a language."""
+    own, other = languages[0], languages[-1]
     words = [word for _, word in recording.words]
-    return (
+    tiers = [
         [(word.start_s, word.end_s, f"{own}{word.cluster}") for word in words],
         [(word.start_s, word.end_s, f"{other}{word.linked}") for word in words if word.linked is not None],
-    )
+    ]
+    return tiers[: len(languages)]

@@ -4,11 +4,12 @@ images."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from vgspeech.archive import ArchiveReader
 from vgspeech.errors import DataError
 from vgspeech.order import shuffled
 
@@ -22,16 +23,23 @@ TIME_DECIMALS = 4
 
 
 class ImageCaptions(NamedTuple):
-    """An image that is described in both languages (or two that look alike, ``neighbours``).
+    """An image that is described in both languages or by several speakers of one (or two images that look alike,
+    ``neighbours``).
 
     Attributes:
         image: its id.
-        a, b: utterance ids of its captions in the two languages, sorted.
+        a, b: utterance ids of its captions in the two languages, sorted; within one language both are all of them.
+        pairs: (place in a, place in b) of the captions to be compared; None: each of a with each of b.
     """
 
     image: str
     a: tuple[str, ...]
     b: tuple[str, ...]
+    pairs: tuple[tuple[int, int], ...] | None = None
+
+    def compared(self) -> Iterable[tuple[int, int]]:
+        """``pairs``, written out."""
+        return itertools.product(range(len(self.a)), range(len(self.b))) if self.pairs is None else self.pairs
 
 
 def pair_captions(utt2image_a: Mapping[str, str], utt2image_b: Mapping[str, str]) -> list[ImageCaptions]:
@@ -52,6 +60,21 @@ def pair_captions(utt2image_a: Mapping[str, str], utt2image_b: Mapping[str, str]
             "share no images there is --pairs nearest",
         )
     return [ImageCaptions(image, tuple(by_image_a[image]), tuple(by_image_b[image])) for image in shared]
+
+
+def pair_speakers(utt2image: Mapping[str, str], utt2spk: Mapping[str, str]) -> list[ImageCaptions]:
+    """Images with captions by several speakers of one language, sorted by id; captions of different speakers are paired.
+
+    Args:
+        utt2image, utt2spk: image and speaker of every caption.
+    """
+    found = []
+    for image, utts in sorted(captions_by_image(utt2image).items()):
+        numbers = itertools.combinations(range(len(utts)), 2)
+        pairs = tuple((k, m) for k, m in numbers if utt2spk[utts[k]] != utt2spk[utts[m]])
+        if pairs:
+            found.append(ImageCaptions(image, tuple(utts), tuple(utts), pairs))
+    return found
 
 
 def captions_by_image(utt2image: Mapping[str, str]) -> dict[str, list[str]]:
@@ -110,12 +133,24 @@ class CaptionFrames(Mapping[str, Array]):
 
     def __getitem__(self, utt: str) -> Array:
         """(T, D) float32, rows of unit length or zero."""
-        frames = self._frames[utt].astype(np.float32, copy=False) - self._mean
-        norms = np.sqrt(np.einsum("td,td->t", frames, frames))
-        frames /= np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
-        if self._speech is not None:
-            frames[~self._speech[utt]] = 0.0
+        raw = self.raw(utt)
+        frames = np.empty(raw.shape, np.float32)
+        self.compare(utt, raw, frames)
         return frames
+
+    def raw(self, utt: str, room: Array | None = None) -> Array:
+        """(T, D) float32 as the encoder gives them; from an archive in ``room``, flat float32 memory, if they fit there."""
+        if room is not None and isinstance(self._frames, ArchiveReader):
+            return self._frames.read_into(utt, room).astype(np.float32, copy=False)
+        return self._frames[utt].astype(np.float32, copy=False)
+
+    def compare(self, utt: str, raw: Array, out: Array) -> None:
+        """Make ``raw`` frames of a caption ready for comparison and put them into ``out``, which may be ``raw`` itself."""
+        np.subtract(raw, self._mean, out=out)
+        norms = np.sqrt(np.einsum("td,td->t", out, out))
+        out /= np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
+        if self._speech is not None:
+            out[~self._speech[utt]] = 0.0
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._frames)
@@ -142,16 +177,18 @@ def mean_frame(frames: Mapping[str, Array], seed: int) -> Array:
     return (total / count).astype(np.float32)
 
 
-def windowed(frames: Array, at: Array | None = None) -> Array:
+def windowed(frames: Array, at: Array | None = None, bounds: tuple[Array, Array] | None = None) -> Array:
     """(N, D) mean of frames and their two neighbours, of unit length; the first and last frame count twice there.
 
     Args:
         frames: (T, D).
         at: (N,) frames that are wanted; all by default.
+        bounds: (N,) first and last frame of the caption of each, where several captions follow each other.
     """
     at = np.arange(len(frames)) if at is None else at
-    summed = frames[at] + frames[np.maximum(at - 1, 0)]
-    summed += frames[np.minimum(at + 1, len(frames) - 1)]
+    first, last = (0, len(frames) - 1) if bounds is None else bounds
+    summed = frames[at] + frames[np.maximum(at - 1, first)]
+    summed += frames[np.minimum(at + 1, last)]
     norms = np.sqrt(np.einsum("td,td->t", summed, summed))
     summed /= np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
     return summed

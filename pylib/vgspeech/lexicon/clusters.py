@@ -11,7 +11,7 @@ import numpy as np
 
 from vgspeech.lexicon.captions import TIME_DECIMALS
 from vgspeech.lexicon.peaks import Peaks
-from vgspeech.stats.kmeans import assign, kmeans
+from vgspeech.stats.kmeans import assign, gathered, kmeans
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -148,9 +148,10 @@ def _describe(vectors: Array, labels: Array, images: Sequence[str], speakers: Se
     distinct = np.zeros((2, len(sizes)), np.int64)
     order = np.argsort(labels, kind="stable")
     for cluster, members in enumerate(np.split(order, np.cumsum(sizes)[:-1]) if len(sizes) else ()):
-        mean = vectors[members].mean(0, dtype=np.float64)
+        own = gathered(vectors, members)
+        mean = own.mean(0, dtype=np.float64)
         centroids[cluster] = mean / np.linalg.norm(mean)
-        spread[cluster] = assign(vectors[members], centroids[cluster : cluster + 1], spherical=True)[1].mean()
+        spread[cluster] = assign(own, centroids[cluster : cluster + 1], spherical=True)[1].mean()
         distinct[:, cluster] = len({images[i] for i in members}), len({speakers[i] for i in members})
     return Clusters(labels, centroids, sizes, spread, distinct[0], distinct[1])
 

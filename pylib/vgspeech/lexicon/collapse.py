@@ -25,8 +25,9 @@ class CollapseOptions:
 
     high: float = 0.5
     """A stretch rises to at least this fraction somewhere ..."""
-    low: float = 0.2
-    """... and stays above this one all along (hysteresis)."""
+    low: float = 0.25
+    """... and stays above this one all along (hysteresis). Lower, the pauses behind Hindi words count as theirs; higher, words
+    start too late."""
     min_duration_s: float = 0.2
     """Shorter stretches are dropped."""
 

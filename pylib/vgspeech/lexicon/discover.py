@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from vgspeech.lexicon.clusters import ClusterOptions, Clusters, cluster_language
 from vgspeech.lexicon.evidence import link_evidence, member_thresholds
 from vgspeech.lexicon.links import Links, LinkScore, link_clusters
 from vgspeech.lexicon.neighbours import pair_nearest
-from vgspeech.lexicon.peaks import PeakOptions, Peaks, find_peaks
+from vgspeech.lexicon.peaks import PeakOptions, Peaks, concatenate, peaks_of_blocks
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -118,10 +118,30 @@ def search(
     cells: Mapping[str, Array] | None = None,
 ) -> Peaks:
     """Peaks of job ``job`` (from 1) of ``num_jobs``; the union over jobs does not depend on their number."""
+    return concatenate(list(search_blocks(a, b, options, job, num_jobs, cells)))
+
+
+def search_blocks(
+    a: LanguageInput,
+    b: LanguageInput,
+    options: DiscoveryOptions,
+    job: int = 1,
+    num_jobs: int = 1,
+    cells: Mapping[str, Array] | None = None,
+) -> Iterator[Peaks]:
+    """As ``search``, a block at a time, so that no more than that need be in memory."""
     images, frames_a, frames_b = prepare(a, b, options.seed, cells)
-    blocks = caption_blocks(images, options.peaks.background + 1, options.seed)
-    first, last = (len(blocks) * (job - 1)) // num_jobs, (len(blocks) * job) // num_jobs
-    return find_peaks(blocks[first:last], frames_a, frames_b, (a.clock, b.clock), options.peaks)
+    blocks = share_of_job(images, options, job, num_jobs)
+    rough = len(images) >= options.peaks.rough_from
+    return peaks_of_blocks(blocks, frames_a, frames_b, (a.clock, b.clock), options.peaks, rough)
+
+
+def share_of_job(
+    images: Sequence[ImageCaptions], options: DiscoveryOptions, job: int, num_jobs: int
+) -> list[list[ImageCaptions]]:
+    """The blocks of images that job ``job`` (from 1) of ``num_jobs`` searches."""
+    blocks = caption_blocks(images, options.peaks.block_size(), options.seed)
+    return blocks[(len(blocks) * (job - 1)) // num_jobs : (len(blocks) * job) // num_jobs]
 
 
 def cluster(peaks: Peaks, a: LanguageInput, b: LanguageInput, options: DiscoveryOptions) -> tuple[Clusters, Clusters]:
@@ -164,11 +184,11 @@ def discover(
     return peaks, clusters, link(peaks, clusters, images, (frames_a, frames_b), options)
 
 
-def warnings(peaks: Peaks, clusters: tuple[Clusters, Clusters], concepts: int | None) -> list[str]:
+def warnings(peaks: Peaks, clusters: Sequence[Clusters], concepts: int | None) -> list[str]:
     """Sentences about results that are too thin to rely on.
 
     Args:
-        peaks, clusters: the result.
+        peaks, clusters: the result, clusters of each language.
         concepts: words to be found, when it is known how many there are; else ``EXPECTED_CONCEPTS``.
     """
     if not len(peaks):
@@ -181,5 +201,8 @@ def warnings(peaks: Peaks, clusters: tuple[Clusters, Clusters], concepts: int | 
             f"{wanted}; more captioned images help"
         )
     if not all(map(len, clusters)):
-        found.append("no cluster is large enough to keep in one of the languages, so there is nothing to link")
+        found.append(
+            "no cluster is large enough to keep"
+            + (" in one of the languages, so there is nothing to link" if len(clusters) > 1 else "")
+        )
     return found

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from vgspeech.datadir import Lexicon, Word
+from vgspeech.datadir import Lexicon, Word, plain_form
 from vgspeech.lexicon.clusters import Clusters
 from vgspeech.lexicon.discover import FoundLexicon
 from vgspeech.lexicon.links import link_scores
 from vgspeech.lexicon.peaks import Peaks
+from vgspeech.lexicon.place_scores import Scenes, place_scores
 from vgspeech.lexicon.precision import mean_reciprocal_rank, precision_recall, share_right
 from vgspeech.stats.alignments import interval_at, word_at
 from vgspeech.stats.clustering import agreement, majority
@@ -85,6 +87,8 @@ def score_lexicon(
     ctms: tuple[Words, Words],
     languages: tuple[str, str],
     lexicon: Lexicon | None,
+    stop_words: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset()),
+    scenes: tuple[Scenes, tuple[Mapping[str, str], Mapping[str, str]]] | None = None,
 ) -> dict[str, Any]:
     """All scores that the truth at hand allows.
 
@@ -94,17 +98,34 @@ def score_lexicon(
         ctms: word times of both languages' captions that were searched.
         languages: their tags.
         lexicon: which words name which concept; None leaves out everything about concepts.
+        stop_words: plain forms of both languages that a second set of scores leaves out; empty: no such set.
+        scenes: what is in the images, and every caption's image; None leaves places out.
     """
     sides = zip(languages, clusters, labels, strict=True)
-    scores: dict[str, Any] = {"clusters_against_words": {tag: _agreement(side, named) for tag, side, named in sides}}
+    scores: dict[str, Any] = {
+        "clusters_against_words": {tag: words_agreement(side, named) for tag, side, named in sides}
+    }
     utts, times = (peaks.utt_a, peaks.utt_b), (peaks.times_a, peaks.times_b)
     scores["interval_error_ms"] = {tag: interval_errors(utts[i], times[i], ctms[i]) for i, tag in enumerate(languages)}
     scores["coverage"] = {
         tag: coverage(utts[i], times[i], clusters[i], labels[i], ctms[i]) for i, tag in enumerate(languages)
     }
-    if lexicon is None:
+    concepts = Concepts(lexicon, languages) if lexicon else None
+    if any(stop_words):
+        scores["without_stop_words"] = without_stop_words(clusters, labels, languages, stop_words, concepts)
+    if concepts is None:
         return scores
-    concepts = Concepts(lexicon, languages)
+    if scenes is not None:
+        scores["place_in_box"] = {
+            tag: place_scores(
+                [scenes[1][i][utt] for utt in utts[i]],
+                (peaks.places_a, peaks.places_b)[i],
+                labels[i].peak_words,
+                partial(concepts.of, i),
+                scenes[0],
+            )
+            for i, tag in enumerate(languages)
+        }
     pairs = sorted(set(zip(peaks.utt_a, peaks.utt_b, strict=True)))
     same = [bool(concepts.shared(*words)) for words in zip(labels[0].peak_words, labels[1].peak_words, strict=True)]
     right = right_links(found, labels, concepts)
@@ -134,6 +155,37 @@ def score_lexicon(
         tag: word_recall({labels[i].words[k] for k in linked[i]}, ctms[i], i, concepts)
         for i, tag in enumerate(languages)
     }
+    return scores
+
+
+def without_stop_words(
+    clusters: tuple[Clusters, Clusters],
+    labels: tuple[LabelledClusters, LabelledClusters],
+    languages: tuple[str, str],
+    stop_words: tuple[frozenset[str], frozenset[str]],
+    concepts: Concepts | None,
+) -> dict[str, Any]:
+    """The scores of peaks, without those at a stop word: agreement of clusters and words (of each language's peaks that
+    are at none), and the rate of the same concept (of peaks that are at none in either).
+
+    Args:
+        clusters, labels, languages: as in `score_lexicon`.
+        stop_words: of both languages, in plain form.
+        concepts: None leaves the rate out.
+    """
+    kept = [
+        np.array([plain_form(word) not in left_out for word in named.peak_words], bool)
+        for named, left_out in zip(labels, stop_words, strict=True)
+    ]
+    sides = zip(languages, clusters, labels, kept, strict=True)
+    scores: dict[str, Any] = {
+        "peaks": int((kept[0] & kept[1]).sum()),
+        "clusters_against_words": {tag: words_agreement(side, named, keep) for tag, side, named, keep in sides},
+    }
+    if concepts is not None:
+        rows = np.flatnonzero(kept[0] & kept[1])
+        words = labels[0].peak_words, labels[1].peak_words
+        scores["same_concept"] = _mean([bool(concepts.shared(words[0][i], words[1][i])) for i in rows])
     return scores
 
 
@@ -226,8 +278,9 @@ def interval_errors(utts: Sequence[str], times: Array, ctm: Words) -> dict[str, 
     return {"peaks": len(rows), **{name: round(1000 * float(np.median(np.abs(e))), 1) for name, e in errors.items()}}
 
 
-def _agreement(clusters: Clusters, labels: LabelledClusters) -> dict[str, float]:
-    kept = np.flatnonzero(clusters.labels >= 0)
+def words_agreement(clusters: Clusters, labels: LabelledClusters, keep: Array | bool = True) -> dict[str, float]:
+    """Purity, NMI and V-measure of the clusters that were kept, against the words at their peaks (``keep``: at these)."""
+    kept = np.flatnonzero((clusters.labels >= 0) & keep)
     return agreement(clusters.labels[kept], [labels.peak_words[i] for i in kept])
 
 

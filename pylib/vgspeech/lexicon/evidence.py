@@ -19,11 +19,14 @@ import numpy as np
 
 from vgspeech.lexicon.captions import ImageCaptions, windowed
 from vgspeech.lexicon.clusters import Clusters
+from vgspeech.stats.kmeans import gathered
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 MEMBER_QUANTILE = 0.1
 """A cluster occurs where a frame is at least as close to its centroid as this quantile of its own peaks."""
+NEVER = 2.0
+"""A threshold that no cosine reaches."""
 LENGTH_BINS = 4
 """Caption lengths are cut into quartiles in each language: 16 strata."""
 _BATCH = 512
@@ -73,7 +76,7 @@ def mark_occurrences(
 
 
 def member_thresholds(vectors: Array, clusters: Clusters) -> Array:
-    """(K,) the ``MEMBER_QUANTILE`` of the cosines between a cluster's own peaks and its centroid.
+    """(K,) the ``MEMBER_QUANTILE`` of the cosines between a cluster's own peaks and its centroid; ``NEVER`` without peaks.
 
     Args:
         vectors: (N, D) peaks that ``clusters.labels`` belongs to.
@@ -81,8 +84,8 @@ def member_thresholds(vectors: Array, clusters: Clusters) -> Array:
     """
     thresholds = np.zeros(len(clusters), np.float32)
     for cluster in range(len(clusters)):
-        cosine = vectors[clusters.labels == cluster] @ clusters.centroids[cluster]
-        thresholds[cluster] = np.quantile(cosine, MEMBER_QUANTILE)
+        cosine = gathered(vectors, np.flatnonzero(clusters.labels == cluster)) @ clusters.centroids[cluster]
+        thresholds[cluster] = np.quantile(cosine, MEMBER_QUANTILE) if len(cosine) else NEVER
     return thresholds
 
 
@@ -96,15 +99,9 @@ def association_p(a: Occurrences, b: Occurrences) -> Array:
         (Ka, Kb) float64: P(images with both >= those seen). 1 where no more than expected were seen.
     """
     strata = _length_bins(a.lengths) * LENGTH_BINS + _length_bins(b.lengths)
-    used = np.unique(strata)
-    marks_a, marks_b = (
-        a.marks.astype(np.float32),
-        b.marks.astype(np.float32),
-    )  # float32: exact below 2**24, and a fast product
-    with_a = np.stack([marks_a[strata == s].sum(0) for s in used]).astype(np.int64)
-    with_b = np.stack([marks_b[strata == s].sum(0) for s in used]).astype(np.int64)
-    sizes = np.array([(strata == s).sum() for s in used])
-    seen = np.rint(marks_a.T @ marks_b).astype(np.int64)
+    with_a, with_b, sizes = _counts(a.marks, strata), _counts(b.marks, strata), np.unique(strata, return_counts=True)[1]
+    # float32: exact below 2**24, and a fast product
+    seen = np.rint(a.marks.astype(np.float32).T @ b.marks.astype(np.float32)).astype(np.int64)
     expected = np.einsum("sa,sb->ab", with_a / sizes[:, None], with_b.astype(np.float64))
     p = np.ones(seen.shape)
     cells = np.argwhere(seen > expected)
@@ -115,6 +112,33 @@ def association_p(a: Occurrences, b: Occurrences) -> Array:
         e, h = cells[start : start + _BATCH].T
         p[e, h] = _upper_tail(with_a[:, e].T, with_b[:, h].T, sizes, seen[e, h])
     return p
+
+
+def recurrence_p(one: Occurrences, other: Occurrences, groups: Array) -> tuple[Array, Array, Array]:
+    """As ``association_p``, of every cluster with itself: does it occur in both captions of a pair beyond chance?
+
+    Args:
+        one, other: occurrences in the captions of each pair, of one language.
+        groups: (pairs,) int64, further strata.
+
+    Returns:
+        (p (K,), pairs where it occurs in both (K,) int64, how many to expect by chance (K,))
+    """
+    strata = (groups * LENGTH_BINS + _length_bins(one.lengths)) * LENGTH_BINS + _length_bins(other.lengths)
+    in_one, in_other = _counts(one.marks, strata), _counts(other.marks, strata)
+    sizes = np.unique(strata, return_counts=True)[1]
+    seen = (one.marks & other.marks).sum(0)
+    expected = (in_one * in_other / sizes[:, None]).sum(0)
+    p = np.ones(len(seen))
+    for start in range(0, len(seen), _BATCH):
+        part = slice(start, start + _BATCH)
+        p[part] = _upper_tail(in_one[:, part].T, in_other[:, part].T, sizes, seen[part])
+    return p, seen, expected
+
+
+def _counts(marks: Array, strata: Array) -> Array:
+    """(S, K) int64 marks of every stratum that is used, in the order of their numbers."""
+    return np.stack([marks[strata == s].sum(0) for s in np.unique(strata)]).astype(np.int64)
 
 
 def discovery_rates(p: Array) -> Array:

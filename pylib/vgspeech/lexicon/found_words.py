@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ class FoundWord:
     Attributes:
         start_s, end_s: in the caption.
         cluster: number of its cluster.
-        linked: number of the linked cluster of the other language; None without a significant link.
-        rank: of the link in ``lexicon.tsv``; None likewise.
+        linked: number of the linked cluster of the other language; None without a significant link, or another language.
+        rank: of the link, or of the cluster of a single language, in ``lexicon.tsv``; None when it isn't significant.
         score: of the best peak there.
     """
 
@@ -43,23 +43,25 @@ class FoundWord:
 
 @dataclass(frozen=True)
 class Link:
-    """A significant link as seen from one language."""
+    """A significant link as seen from one language, or a significant cluster of a single one."""
 
-    linked: int
+    linked: int | None
     rank: int
 
 
-def significant_links(lexicon: Path, languages: tuple[str, str], side: int) -> dict[int, Link]:
-    """Cluster of language ``side`` (0 or 1) to its best significant link, from ``lexicon.tsv``.
+def significant_links(lexicon: Path, languages: Sequence[str], side: int) -> dict[int, Link]:
+    """Cluster of language ``side`` (0 or 1) to its best significant link, from ``lexicon.tsv``; of a single language, the
+    significant clusters.
 
     Raises:
         DataError: no such file, or a line with more or fewer cells than its header.
     """
-    own, other = (f"cluster_{languages[i]}" for i in (side, 1 - side))
+    own = f"cluster_{languages[side]}"
+    other = f"cluster_{languages[1 - side]}" if len(languages) > 1 else None
     links: dict[int, Link] = {}
     for row in read_rows(lexicon):  # best first; a cluster has several rows where several partners were asked for
         if row["significant"] == "yes":
-            links.setdefault(int(row[own]), Link(int(row[other]), int(row["rank"])))
+            links.setdefault(int(row[own]), Link(int(row[other]) if other else None, int(row["rank"])))
     return links
 
 

@@ -1,5 +1,5 @@
-"""Pairs of captions for languages that share no images: captions of images that look alike ("pair expansion", Ohishi et al.
-2020)."""
+"""Pairs of captions of images that look alike ("pair expansion", Ohishi et al. 2020): for languages that share no images, and
+within a language where an image has one caption."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ import numpy as np
 
 from vgspeech.errors import DataError
 from vgspeech.lexicon.captions import ImageCaptions, captions_by_image
+from vgspeech.order import shuffled
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _BLOCK = 4096
 """Images of one side that are compared with all of the other at once."""
+GROUP = 50_000
+"""Images of one language among which the nearest are looked for, so that time is linear in images."""
+ROUNDS = 50
+"""Images without a partner by then are left over: they are copies of each other (half of the rest is paired each round)."""
 
 
 def pair_nearest(
@@ -68,6 +73,64 @@ def mutual_nearest(a: Array, b: Array) -> tuple[Array, Array]:
         best = np.maximum(best, top)
     rows = np.flatnonzero(nearest_a[nearest_b] == np.arange(len(a)))
     return rows, nearest_b[rows]
+
+
+def pair_alike(utt2image: Mapping[str, str], cells: Mapping[str, Array]) -> list[ImageCaptions]:
+    """Captions of images of one language that look alike, each image in one pair: first those that are each other's nearest,
+    then in the same way those of the others that are, and so on.
+
+    That nearly all images are paired, not only those of the first round, brings twice the peaks; the last pairs have
+    little in common, which costs nothing but time (mini corpus: 30 instead of 26 concepts with evidence).
+
+    Args:
+        utt2image: image of every caption.
+        cells: (cells, D) of the image encoder by image id.
+
+    Returns:
+        Pairs under the id of their first image, sorted.
+
+    Raises:
+        DataError: an image has no embedding, or there are fewer than four images.
+    """
+    by_image = captions_by_image(utt2image)
+    images = shuffled(by_image, seed=0)
+    if len(images) < 4:
+        raise DataError(f"{len(images)} images have captions; pairs of images that look alike need at least four")
+    vectors = _image_vectors(images, cells)
+    pairs = []
+    for start in range(0, len(images), GROUP):
+        group = images[start : start + GROUP]
+        for rows in _match(vectors[start : start + GROUP]):
+            first, second = sorted(group[row] for row in rows)
+            pairs.append(ImageCaptions(first, tuple(by_image[first]), tuple(by_image[second])))
+    return sorted(pairs)
+
+
+def _match(vectors: Array) -> list[tuple[int, int]]:
+    """Rows in pairs, in ``ROUNDS`` rounds of mutually nearest ones among those that are left."""
+    left = np.arange(len(vectors))
+    pairs: list[tuple[int, int]] = []
+    for _ in range(ROUNDS):
+        if len(left) < 2:
+            break
+        nearest = _nearest_other(vectors[left])
+        one = np.flatnonzero((nearest[nearest] == np.arange(len(left))) & (np.arange(len(left)) < nearest))
+        pairs += zip(left[one].tolist(), left[nearest[one]].tolist(), strict=True)
+        if not len(one):  # rounding broke a tie both ways
+            break
+        left = np.delete(left, np.concatenate([one, nearest[one]]))
+    return pairs
+
+
+def _nearest_other(vectors: Array) -> Array:
+    """(N,) for every row the row of the highest cosine, not itself; the first among equals."""
+    nearest = np.empty(len(vectors), np.int64)
+    for start in range(0, len(vectors), _BLOCK):
+        cosine = vectors[start : start + _BLOCK] @ vectors.T
+        rows = np.arange(len(cosine))
+        cosine[rows, start + rows] = -np.inf
+        nearest[start : start + _BLOCK] = cosine.argmax(1)
+    return nearest
 
 
 def _image_vectors(images: Sequence[str], cells: Mapping[str, Array]) -> Array:

@@ -3,15 +3,21 @@
 A job of the peak search writes ``peaks.JOB.tsv`` and one archive a language, ``<language>.JOB.ark``; clustering joins
 them in the order of utterances, so that the joined files do not depend on the number of jobs::
 
-    peaks.tsv               one row a peak: image, utterances, times in seconds, score, clusters ("-": too small)
+    peaks.tsv               one row a peak: image, utterances, times in seconds, score, the places in the image that both
+                            sides look at ("-": not known), clusters ("-": too small)
     peaks_<language>.ark    key "utterance-a+utterance-b", a (peaks x D) matrix: rows in the order of peaks.tsv
     clusters_<language>.tsv, centroids_<language>.ark    key: cluster number
+
+Within one language every pair of captions stands there both ways, so that side a is all that was found and side b says with
+what; there is one archive.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,43 +26,53 @@ import numpy as np
 
 from vgspeech.archive import ArchiveReader, ArchiveWriter
 from vgspeech.errors import DataError
-from vgspeech.files import atomic_write, read_json, write_json
+from vgspeech.files import read_json, write_json
 from vgspeech.lexicon.captions import TIME_DECIMALS
 from vgspeech.lexicon.clusters import DROPPED, Clusters
-from vgspeech.lexicon.peaks import Peaks, concatenate
-from vgspeech.tables import parse_number, read_tsv
+from vgspeech.lexicon.peaks import NO_VECTORS, Peaks, concatenate
+from vgspeech.stats.kmeans import forget
+from vgspeech.tables import parse_number, read_tsv, write_tsv
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_FOUND = ("image", "utt_a", "utt_b", "t_a", "start_a", "end_a", "t_b", "start_b", "end_b", "score")
+_TIMES = ("t_a", "start_a", "end_a", "t_b", "start_b", "end_b", "score")
+PLACES = ("row_a", "column_a", "x_a", "y_a", "row_b", "column_b", "x_b", "y_b")
+_FOUND = ("image", "utt_a", "utt_b", *_TIMES, *PLACES)
 PEAKS_HEADER = (*_FOUND, "cluster_a", "cluster_b")
+RUNS_AT_ONCE = 4096
+"""Pairs of captions whose vectors of a memory map are held at once."""
 CLUSTERS_HEADER = ("cluster", "size", "spread", "images", "speakers")
 
 
-def write_tsv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a tab-separated table under a header line, whole or not at all."""
-    with atomic_write(path) as stream:
-        stream.write("\t".join(header) + "\n")
-        stream.writelines("\t".join(map(str, row)) + "\n" for row in rows)
-
-
-def write_job(folder: Path, job: int, peaks: Peaks, languages: tuple[str, str], settings: dict[str, Any]) -> None:
-    """Write what one job found; the table comes last, so that it stands for the whole.
+def write_job(
+    folder: Path, job: int, parts: Iterable[Peaks], languages: Sequence[str], settings: dict[str, Any]
+) -> tuple[int, int]:
+    """Write what one job finds as it is found; the table comes last, so that it stands for the whole.
 
     Args:
         folder: of all jobs.
         job: its number.
-        peaks: what it found.
-        languages: tags of language a and b.
+        parts: what it finds; a pair of captions is in one of them. Vectors go to the archives and out of memory.
+        languages: tags of language a and b, or the only one.
         settings: how it searched, the same for all jobs.
+
+    Returns:
+        (peaks, pairs of captions)
     """
-    for language, vectors in zip(languages, (peaks.vectors_a, peaks.vectors_b), strict=True):
-        _write_vectors(folder / f"{language}.{job}", peaks, vectors)
+    kept = []
+    with ExitStack() as stack:
+        archives = [stack.enter_context(_archive(folder / f"{language}.{job}")) for language in languages]
+        for part in parts:
+            for archive, vectors in zip(archives, _sides(part), strict=False):
+                _append_vectors(archive, part, vectors)
+            kept.append(replace(part, vectors_a=NO_VECTORS, vectors_b=NO_VECTORS))
+    peaks = concatenate(kept)
     write_json(folder / f"search.{job}.json", {"pairs": peaks.n_pairs, "settings": settings})
     write_tsv(folder / f"peaks.{job}.tsv", _FOUND, _peak_rows(peaks))
+    return len(peaks), peaks.n_pairs
 
 
-def read_jobs(folder: Path, num_jobs: int, languages: tuple[str, str]) -> tuple[Peaks, dict[str, Any]]:
+def read_jobs(folder: Path, num_jobs: int, languages: Sequence[str]) -> tuple[Peaks, dict[str, Any]]:
     """Join the peaks of all jobs.
 
     Returns:
@@ -82,12 +98,12 @@ def read_jobs(folder: Path, num_jobs: int, languages: tuple[str, str]) -> tuple[
     return peaks, settings[0]
 
 
-def write_peaks(folder: Path, peaks: Peaks, clusters: tuple[Clusters, Clusters], languages: tuple[str, str]) -> None:
-    """Write clustered peaks and both languages' clusters."""
-    for language, vectors, side in zip(languages, (peaks.vectors_a, peaks.vectors_b), clusters, strict=True):
+def write_peaks(folder: Path, peaks: Peaks, clusters: tuple[Clusters, Clusters], languages: Sequence[str]) -> None:
+    """Write clustered peaks and every language's clusters."""
+    for language, vectors, side in zip(languages, _sides(peaks), clusters, strict=False):
         _write_vectors(folder / f"peaks_{language}", peaks, vectors)
         stem = folder / f"centroids_{language}"
-        with ArchiveWriter(stem.with_name(f"{stem.name}.ark"), stem.with_name(f"{stem.name}.scp")) as archive:
+        with _archive(stem) as archive:
             for cluster in sorted(range(len(side)), key=str):  # scp files are in C order
                 archive.write(str(cluster), side.centroids[cluster])
         rows = zip(
@@ -99,11 +115,11 @@ def write_peaks(folder: Path, peaks: Peaks, clusters: tuple[Clusters, Clusters],
     write_tsv(folder / "peaks.tsv", PEAKS_HEADER, peak_rows)
 
 
-def read_peaks(folder: Path, languages: tuple[str, str]) -> tuple[Peaks, tuple[Clusters, Clusters]]:
-    """Read what `write_peaks` wrote (``n_pairs`` is not in it)."""
+def read_peaks(folder: Path, languages: Sequence[str]) -> tuple[Peaks, tuple[Clusters, Clusters]]:
+    """Read what `write_peaks` wrote (``n_pairs`` is not in it, nor ``vectors_b`` of a single language)."""
     peaks, labels = _read(folder / "peaks.tsv", PEAKS_HEADER)
     _fill_vectors(peaks, [[folder / f"peaks_{language}.scp"] for language in languages], folder)
-    a, b = (_read_clusters(folder, language, labels[:, i]) for i, language in enumerate(languages))
+    a, b = (_read_clusters(folder, languages[i % len(languages)], labels[:, i]) for i in (0, 1))
     return peaks, (a, b)
 
 
@@ -122,10 +138,17 @@ def _read_clusters(folder: Path, language: str, labels: Array) -> Clusters:
 
 def _peak_rows(peaks: Peaks) -> Iterator[tuple[object, ...]]:
     times = np.concatenate([peaks.times_a, peaks.times_b], axis=1)
+    unknown = np.full((len(peaks), 4), np.nan)
+    places = np.concatenate([x if len(x) else unknown for x in (peaks.places_a, peaks.places_b)], axis=1)
     for i in range(len(peaks)):
         seconds = (f"{time:.{TIME_DECIMALS}f}" for time in times[i])
+        where = ("-" if np.isnan(place) else f"{place:g}" for place in places[i].tolist())
         # 9 digits give a float32 back exactly
-        yield (peaks.image[i], peaks.utt_a[i], peaks.utt_b[i], *seconds, f"{peaks.scores[i]:.9g}")
+        yield (peaks.image[i], peaks.utt_a[i], peaks.utt_b[i], *seconds, f"{peaks.scores[i]:.9g}", *where)
+
+
+def _sides(peaks: Peaks) -> tuple[Array, Array]:
+    return peaks.vectors_a, peaks.vectors_b
 
 
 def _pair_runs(peaks: Peaks) -> Iterator[tuple[str, list[int]]]:
@@ -134,10 +157,20 @@ def _pair_runs(peaks: Peaks) -> Iterator[tuple[str, list[int]]]:
     return (("+".join(pair), list(rows)) for pair, rows in pairs)
 
 
+def _archive(stem: Path) -> ArchiveWriter:
+    return ArchiveWriter(stem.with_name(f"{stem.name}.ark"), stem.with_name(f"{stem.name}.scp"))
+
+
 def _write_vectors(stem: Path, peaks: Peaks, vectors: Array) -> None:
-    with ArchiveWriter(stem.with_name(f"{stem.name}.ark"), stem.with_name(f"{stem.name}.scp")) as archive:
-        for key, rows in sorted(_pair_runs(peaks)):
-            archive.write(key, vectors[rows])
+    with _archive(stem) as archive:
+        _append_vectors(archive, peaks, vectors)
+
+
+def _append_vectors(archive: ArchiveWriter, peaks: Peaks, vectors: Array) -> None:
+    for number, (key, rows) in enumerate(sorted(_pair_runs(peaks))):
+        archive.write(key, vectors[rows])
+        if number % RUNS_AT_ONCE == 0:
+            forget(vectors)
 
 
 def _read(table: Path, header: Sequence[str]) -> tuple[Peaks, Array]:
@@ -147,10 +180,14 @@ def _read(table: Path, header: Sequence[str]) -> tuple[Peaks, Array]:
     for line, cells in read_tsv(table, header):
         for column, cell in zip(ids, cells[:3], strict=True):
             column.append(cell)
-        numbers.append([parse_number(cell, f"{table}:{line}", "cell") for cell in cells[3 : len(_FOUND)]])
+        where = f"{table}:{line}"
+        row = [parse_number(cell, where, "cell") for cell in cells[3 : 3 + len(_TIMES)]]
+        known = cells[3 + len(_TIMES) : len(_FOUND)]
+        numbers.append(row + [np.nan if cell == "-" else parse_number(cell, where, "cell") for cell in known])
         labels.append([DROPPED if cell == "-" else int(cell) for cell in cells[len(_FOUND) :]])
-    values = np.array(numbers).reshape(-1, 7)
+    values = np.array(numbers).reshape(-1, len(_TIMES) + len(PLACES))
     peaks = Peaks(image, utt_a, utt_b, values[:, :3], values[:, 3:6], values[:, 6].astype(np.float32))
+    peaks.places_a, peaks.places_b = values[:, 7:11], values[:, 11:]
     return peaks, np.array(labels, np.int64).reshape(len(peaks), len(header) - len(_FOUND))
 
 
@@ -159,20 +196,20 @@ def _fill_vectors(peaks: Peaks, scps: Sequence[Sequence[Path]], scratch: Path) -
 
     Args:
         peaks: gets them; of a million peaks they would not fit in memory, so they are maps of unnamed files.
-        scps: archives of each side, which together hold every pair of captions.
+        scps: archives of each side, or of side a alone, which together hold every pair of captions.
         scratch: folder for these files.
     """
     if not len(peaks):
         return
     runs = list(_pair_runs(peaks))
-    sides = []
-    for paths in scps:
+    for name, paths in zip(("vectors_a", "vectors_b"), scps, strict=False):
         readers = [ArchiveReader(path) for path in paths]
         home = {key: reader for reader in readers for key in reader}
         shape = (len(peaks), home[runs[0][0]][runs[0][0]].shape[1])
         with tempfile.TemporaryFile(dir=scratch) as file:
             vectors = np.memmap(file, np.float32, mode="w+", shape=shape)
-        for key, rows in runs:
+        for number, (key, rows) in enumerate(runs):
             vectors[rows[0] : rows[-1] + 1] = home[key][key]
-        sides.append(vectors)
-    peaks.vectors_a, peaks.vectors_b = sides
+            if number % RUNS_AT_ONCE == 0:
+                forget(vectors)
+        setattr(peaks, name, vectors)

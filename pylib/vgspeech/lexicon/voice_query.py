@@ -18,7 +18,7 @@ from vgspeech.config import FrontEndConfig
 from vgspeech.datadir import SpeechSet
 from vgspeech.errors import DataError
 from vgspeech.lexicon.captions import FrameClock, windowed
-from vgspeech.lexicon.peaks import extents
+from vgspeech.lexicon.detect import extents
 from vgspeech.lexicon.silence import speech_frames
 from vgspeech.waves import read_wave
 
@@ -126,16 +126,39 @@ def search_captions(
     scores = np.zeros((len(queries), len(ids)), np.float32)
     times = np.zeros((len(queries), len(ids), 3))
     for c, utt in enumerate(ids):
-        frames = windowed(captions[utt])
-        profiles = frames @ queries.T
-        if background:
-            profiles -= np.mean([(frames @ other.T).max(1) for other in background], axis=0)[:, None]
+        profiles = answers(queries, captions[utt], background)
         at = profiles.argmax(0)
         scores[:, c] = best = profiles[at, np.arange(len(queries))]
         # The stretch reaches to where the answer has fallen half-way to the caption's median.
         middle = np.median(profiles, axis=0)
         times[:, c] = clock.seconds(extents(profiles, at, middle + HALF_WAY * (best - middle)))
     return Hits(ids, scores, times)
+
+
+def answers(queries: Array, frames: Array, background: Sequence[Array]) -> Array:
+    """How every frame of a caption answers to every query, above what it answers to captions in general: (T, N).
+
+    Args:
+        queries: (N, D) from `query_vectors`.
+        frames: (T, D) unit-length frames of the caption.
+        background: see `search_captions`.
+    """
+    frames = windowed(frames)
+    profiles: Array = frames @ queries.T
+    if background:
+        profiles -= usual_response(frames, background)[:, None]
+    return profiles
+
+
+def usual_response(frames: Array, background: Sequence[Array]) -> Array:
+    """(T,) what frames answer to captions in general: the mean of their best response to each of some.
+
+    Args:
+        frames: (T, D) of unit length, each with its neighbours (`windowed`).
+        background: (T_i, D) unit-length frames of the captions.
+    """
+    usual: Array = np.mean([(frames @ other.T).max(1) for other in background], axis=0)
+    return usual
 
 
 def search_images(queries: Queries, grids: Mapping[str, Array]) -> tuple[list[str], Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from vgspeech.lexicon.clusters import Clusters
 from vgspeech.lexicon.discover import FoundLexicon, warnings
 from vgspeech.lexicon.evaluate import Concepts, LabelledClusters, Words, label_clusters, right_links, score_lexicon
 from vgspeech.lexicon.peaks import Peaks
-from vgspeech.lexicon.storage import write_tsv
+from vgspeech.lexicon.place_scores import Scenes
+from vgspeech.tables import write_tsv
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -35,6 +36,7 @@ class Result:
         lexicon: which words name which concept, if known.
         settings: how it was found.
         evidence: what the evidence was counted on.
+        stop_words, scenes: see ``score_lexicon``.
     """
 
     languages: tuple[str, str]
@@ -46,6 +48,8 @@ class Result:
     lexicon: Lexicon | None
     settings: dict[str, Any]
     evidence: str
+    stop_words: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+    scenes: tuple[Scenes, tuple[Mapping[str, str], Mapping[str, str]]] | None = None
 
     def labels(self) -> tuple[LabelledClusters, LabelledClusters] | None:
         """What the clusters stand for; None without word times of both languages."""
@@ -110,6 +114,7 @@ EXEMPLARS_HEADER = (
     *("rank", "cluster_a", "cluster_b", "image", "score"),
     *("utt_a", "speaker_a", "t_a", "start_a", "end_a"),
     *("utt_b", "speaker_b", "t_b", "start_b", "end_b"),
+    *("x_a", "y_a", "x_b", "y_b"),
 )
 
 
@@ -126,28 +131,49 @@ def exemplar_rows(result: Result) -> Iterator[list[str]]:
             sides = ((peaks.utt_a, peaks.times_a), (peaks.utt_b, peaks.times_b))
             for speakers, (utts, times) in zip(result.utt2spk, sides, strict=True):
                 row += [utts[i], speakers[utts[i]], *(f"{time:.3f}" for time in times[i])]
-            yield row
+            seen = [x for side in (peaks.places_a, peaks.places_b) for x in (side[i, 2:] if len(side) else (np.nan,) * 2)]
+            yield [*row, *("-" if np.isnan(x) else f"{x:g}" for x in seen)]
 
 
 def _varied(rows: list[int], result: Result) -> list[int]:
-    """At most ``EXEMPLARS`` peaks by score; those of speakers not heard yet and images not seen yet go first."""
+    """The peaks that a link shows; those of speakers not heard yet and images not seen yet go first."""
     peaks = result.peaks
     by_score = sorted(rows, key=lambda i: (-peaks.scores[i], peaks.utt_a[i], peaks.utt_b[i]))
+    speakers_a, speakers_b = result.utt2spk
+    names = (
+        {"image": peaks.image[i], "a": speakers_a[peaks.utt_a[i]], "b": speakers_b[peaks.utt_b[i]]} for i in by_score
+    )
+    return varied(dict(zip(by_score, names, strict=True)), ("image a b", "image a", "image", ""))
+
+
+def varied(candidates: Mapping[int, Mapping[str, str]], wishes: Sequence[str]) -> list[int]:
+    """At most ``EXEMPLARS`` peaks that differ as far as possible.
+
+    Args:
+        candidates: peak -> what it shows (its image, speakers), the best peak first.
+        wishes: names of what must not have been shown yet; where the first wish leaves too few, the second is tried, and
+            so on.
+    """
     chosen: list[int] = []
     used: set[tuple[str, str]] = set()
-    for wanted in ("image a b", "image a", "image", ""):
-        for i in by_score:
+    for wanted in wishes:
+        for i, names in candidates.items():
             if len(chosen) == EXEMPLARS:
                 return chosen
-            names = {
-                "image": peaks.image[i],
-                "a": result.utt2spk[0][peaks.utt_a[i]],
-                "b": result.utt2spk[1][peaks.utt_b[i]],
-            }
             if i not in chosen and not any((kind, names[kind]) in used for kind in wanted.split()):
                 chosen.append(i)
                 used.update(names.items())
     return chosen
+
+
+def cluster_statistics(clusters: Clusters) -> dict[str, float]:
+    """How many clusters were kept, of which share of the peaks, how large and how wide."""
+    return {
+        "kept": len(clusters),
+        "peaks_kept": float(np.mean(clusters.labels >= 0)) if len(clusters.labels) else 0.0,
+        "median_size": float(np.median(clusters.sizes)) if len(clusters) else 0.0,
+        "mean_spread": float(np.mean(clusters.spread)) if len(clusters) else 0.0,
+    }
 
 
 def all_scores(result: Result, labels: tuple[LabelledClusters, LabelledClusters] | None) -> dict[str, Any]:
@@ -158,13 +184,7 @@ def all_scores(result: Result, labels: tuple[LabelledClusters, LabelledClusters]
         "pairs": peaks.n_pairs,
         "peaks": len(peaks),
         "clusters": {
-            tag: {
-                "kept": len(side),
-                "peaks_kept": float(np.mean(side.labels >= 0)) if len(peaks) else 0.0,
-                "median_size": float(np.median(side.sizes)) if len(side) else 0.0,
-                "mean_spread": float(np.mean(side.spread)) if len(side) else 0.0,
-            }
-            for tag, side in zip(result.languages, result.clusters, strict=True)
+            tag: cluster_statistics(side) for tag, side in zip(result.languages, result.clusters, strict=True)
         },
         "links": {"all": len(found.links), "significant": int(found.significant.sum())},
         "evidence": {"counted_on": result.evidence, "images": found.images, "tests": found.tests},
@@ -173,6 +193,14 @@ def all_scores(result: Result, labels: tuple[LabelledClusters, LabelledClusters]
     }
     if labels is not None:
         scores["truth"] = score_lexicon(
-            peaks, result.clusters, found, labels, result.ctms, result.languages, result.lexicon
+            peaks,
+            result.clusters,
+            found,
+            labels,
+            result.ctms,
+            result.languages,
+            result.lexicon,
+            result.stop_words,
+            result.scenes if len(peaks.places_a) else None,
         )
     return scores

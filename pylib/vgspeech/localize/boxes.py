@@ -45,6 +45,16 @@ class View:
         y = self.y0 + (np.arange(height) + 0.5) * (self.y1 - self.y0) / height
         return np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1).reshape(-1, 2)
 
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        """Fractions of the view as a point in original pixels."""
+        return self.x0 + x * (self.x1 - self.x0), self.y0 + y * (self.y1 - self.y0)
+
+    def fractions(self, box: Box) -> Box:
+        """A box in original pixels as fractions of the view."""
+        width, height = self.x1 - self.x0, self.y1 - self.y0
+        x0, y0, x1, y1 = box
+        return (x0 - self.x0) / width, (y0 - self.y0) / height, (x1 - self.x0) / width, (y1 - self.y0) / height
+
 
 def visible_part(width: int, height: int, settings: ImageEncoderConfig) -> View:
     """Undo the evaluation transform: shorter side to ``resize``, then the centre square of ``image_size``.

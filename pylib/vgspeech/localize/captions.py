@@ -148,11 +148,12 @@ def caption_entry(caption: PicturedCaption) -> dict[str, object]:
         "grid": list(matchmap.shape[1:]),
         "scale": caption.scale,
         "top": {"time_s": float(caption.times.centres(frame + 1)[-1]), "cell": [row, column]},
-        "spans": [_span_entry(span) for span in caption.spans],
+        "spans": [span_entry(span) for span in caption.spans],
     }
 
 
-def _span_entry(span: Span) -> dict[str, object]:
+def span_entry(span: Span) -> dict[str, object]:
+    """A stretch's entry: times in seconds, its best cell as row and column, and the score there."""
     row, column = (int(i) for i in np.unravel_index(span.grid.argmax(), span.grid.shape))
     return {
         "start_s": span.start_s,

@@ -11,7 +11,7 @@ from vgspeech.config import ExperimentConfig
 from vgspeech.datadir import ImageSet, SpeechSet, read_table
 from vgspeech.errors import DataError
 from vgspeech.files import read_json
-from vgspeech.localize.boxes import Embedded, View, read_grid_shapes, visible_part
+from vgspeech.localize.boxes import Box, Embedded, View, read_grid_shapes, visible_part
 from vgspeech.localize.matchmaps import FrameTimes
 
 
@@ -71,3 +71,13 @@ def image_set(data: Path, split: str) -> ImageSet:
 def visible_parts(images: ImageSet, config: ExperimentConfig) -> dict[str, View]:
     """The part of every image that the model sees in evaluation."""
     return {image: visible_part(width, height, config.image) for image, (width, height) in images.sizes.items()}
+
+
+def boxes_in_view(images: ImageSet, config: ExperimentConfig) -> dict[str, list[tuple[str, Box]]]:
+    """Concept and box of the objects of every image that has some, as fractions of the part that the model sees."""
+    views = visible_parts(images, config)
+    return {
+        image: [(thing.concept, views[image].fractions(thing.box)) for thing in things]
+        for image, things in images.objects().items()
+        if image in views
+    }

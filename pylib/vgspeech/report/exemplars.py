@@ -1,8 +1,8 @@
-"""What the picture dictionary shows of a peak: the part of the image that both captions light up, and the sounds."""
+"""What the picture dictionary shows of a peak: the part of the image that it looks at, and the sounds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,6 @@ from vgspeech.datadir import ImageSet, SpeechSet
 from vgspeech.errors import DataError
 from vgspeech.images import decode
 from vgspeech.localize.boxes import View, visible_part
-from vgspeech.localize.inputs import EmbedDir
-from vgspeech.localize.matchmaps import choose_unrelated, span_map, subtracted_matchmap
 from vgspeech.plots import view_of
 from vgspeech.report.inputs import ReportInput
 from vgspeech.tables import Row
@@ -28,20 +26,18 @@ SHORTEST_CLIP_S = 0.4
 
 @dataclass(frozen=True)
 class Exemplars:
-    """The split that the lexicon was found on: its images, captions and, where they exist, embeddings.
+    """The split that the lexicon was found on: its images and captions.
 
     Attributes:
         split: its name.
-        languages: of the lexicon's sides a and b.
+        languages: of the lexicon's sides a and b, or its only one.
         images: its images.
-        embed: its embeddings; None shows whole images.
         source: gives the sounds.
     """
 
     split: str
     languages: Sequence[str]
     images: ImageSet
-    embed: EmbedDir | None
     source: ReportInput
 
     @classmethod
@@ -55,12 +51,9 @@ class Exemplars:
         for folder in sorted(folders, key=lambda path: path.name != "train"):
             speech = _speech_of(source, folder.name, languages)
             if all(
-                lang in speech and example[f"utt_{side}"] in speech[lang].utt2image
-                for side, lang in zip("ab", languages, strict=True)
+                lang in speech and example[f"utt_{side}"] in speech[lang].utt2image for side, lang in _sides(languages)
             ):
-                path = source.eval_folder(folder.name) / "embed"
-                embed = EmbedDir.load(path) if (path / "embed.json").exists() else None
-                return cls(folder.name, languages, ImageSet.load(folder), embed, source)
+                return cls(folder.name, languages, ImageSet.load(folder), source)
         raise DataError(f"no split has the lexicon's caption '{example['utt_a']}'", where=str(source.data))
 
     @property
@@ -69,13 +62,13 @@ class Exemplars:
         return self.source.config
 
     def crop(self, row: Row) -> np.ndarray:
-        """The part of a peak's image that both stretches of speech light up, uint8 (S, S, 3)."""
+        """The part of a peak's image around the place that its caption in language a looks at; all that the model sees
+        where no place is known. uint8 (S, S, 3)."""
         image = row["image"]
         path = self.images.paths[image]
         view = visible_part(*self.images.sizes[image], self.config.image)
-        if self.embed is not None and image in self.embed.grids:
-            centre = view.cell_centres(self.embed.shapes[image])[_brightest_cell(self.embed, row, self.languages)]
-            view = _square_around(centre, CROP_SHARE * (view.x1 - view.x0), view)
+        if row.get("x_a", "-") != "-":
+            view = _square_around(view.point(float(row["x_a"]), float(row["y_a"])), CROP_SHARE * (view.x1 - view.x0), view)
         return view_of(decode(Path(path).read_bytes(), path), view, CROP_SIDE)
 
     def clip(self, side: str, row: Row) -> np.ndarray | None:
@@ -86,9 +79,13 @@ class Exemplars:
         return self.source.sound(self.split, lang, row[f"utt_{side}"], start - slack, end + slack)
 
     def may_show(self, row: Row) -> bool:
-        """Whether the speakers of both captions agreed to be shown."""
-        sides = zip("ab", self.languages, strict=True)
-        return all(self.source.may_show(self.split, lang, row[f"utt_{side}"]) for side, lang in sides)
+        """Whether the speakers of the captions agreed to be shown."""
+        return all(self.source.may_show(self.split, lang, row[f"utt_{side}"]) for side, lang in _sides(self.languages))
+
+
+def _sides(languages: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """(side, language)"""
+    return zip("ab", languages, strict=False)
 
 
 def _speech_of(source: ReportInput, split: str, languages: Sequence[str]) -> Mapping[str, SpeechSet]:
@@ -96,23 +93,8 @@ def _speech_of(source: ReportInput, split: str, languages: Sequence[str]) -> Map
     return {lang: speech for lang, speech in found.items() if speech is not None}
 
 
-def _square_around(centre: np.ndarray, side: float, inside: View) -> View:
+def _square_around(centre: tuple[float, float], side: float, inside: View) -> View:
     """A square of a given side around a point, moved to lie inside a view."""
     x = min(max(centre[0] - side / 2, inside.x0), inside.x1 - side)
     y = min(max(centre[1] - side / 2, inside.y0), inside.y1 - side)
     return View(x, y, x + side, y + side)
-
-
-def _brightest_cell(embed: EmbedDir, row: Row, languages: Sequence[str]) -> int:
-    """The middle cell of the brightest 3 x 3, by the subtracted scores summed over both captions' stretches."""
-    from scipy.ndimage import uniform_filter
-
-    image = row["image"]
-    cells = embed.grids[image]
-    unrelated = [embed.grids[other] for other in choose_unrelated(image, sorted(embed.grids))]
-    total = np.zeros(len(cells), np.float32)
-    for side, lang in zip("ab", languages, strict=True):
-        frames = embed.frames(lang)[row[f"utt_{side}"]]
-        inside = embed.times[lang].inside(float(row[f"start_{side}"]), float(row[f"end_{side}"]), len(frames))
-        total += span_map(subtracted_matchmap(frames, cells, unrelated), inside)
-    return int(uniform_filter(total.reshape(embed.shapes[image]), size=3, mode="constant").argmax())

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,20 +51,27 @@ def matchmap_section(source: ReportInput, assets: Assets) -> Section:
     files: dict[str, str] = {}
     for entry in captions:
         wave = source.sound(split, entry["lang"], entry["utt"])
-        scenes.setdefault(entry["image"], []).append(Lane(entry, folder, maps[entry["utt"]], assets).html(wave))
+        spectrogram = (folder / entry["sound"]).read_bytes()
+        scenes.setdefault(entry["image"], []).append(Lane(entry, spectrogram, maps[entry["utt"]], assets).html(wave))
         files[entry["image"]] = assets.add((folder / entry["scene"]).read_bytes(), ".jpg")
     note = NOTE.format(count=int(about["unrelated_images"]))
     if not any(entry["timed"] for entry in captions):
         note += NOT_TIMED
-    cards = [_card(image, files[image], lanes) for image, lanes in scenes.items()]
+    cards = [card(files[image], f'<p class="id">{text(image)}</p>', lanes) for image, lanes in scenes.items()]
     return Section("matchmaps", TITLE, f'<p class="note">{note}</p>{"".join(cards)}')
 
 
-def _card(image: str, file: str, lanes: list[str]) -> str:
-    """One scene with its captions."""
-    return f"""<article class="scene" style="--scene:url({file})">
+def card(scene: str, beside: str, lanes: Sequence[str]) -> str:
+    """One scene with captions that light it up.
+
+    Args:
+        scene: the picture's mark (`Assets.add`).
+        beside: HTML that stands with the picture.
+        lanes: from `Lane.html`.
+    """
+    return f"""<article class="scene" style="--scene:url({scene})">
 <div class="view"><div class="picture"><canvas width="160" height="160"></canvas></div>
-<p class="id">{text(image)}</p></div>
+{beside}</div>
 <div class="lanes">{"".join(lanes)}</div></article>"""
 
 
@@ -74,16 +80,18 @@ class Lane:
     """One caption of a card.
 
     Attributes:
-        entry: of ``captions.json``.
-        folder: holds its pictures.
+        entry: as in ``captions.json`` (`caption_entry`).
+        spectrogram: PNG bytes.
         matchmap: the subtracted one, (T, H*W).
         assets: takes the pictures and sounds.
+        curve: (T,) drawn over the spectrogram; by default the best cell's score.
     """
 
     entry: Entry
-    folder: Path
+    spectrogram: bytes
     matchmap: np.ndarray
     assets: Assets
+    curve: np.ndarray | None = None
 
     @property
     def times(self) -> FrameTimes:
@@ -101,7 +109,7 @@ class Lane:
                 f'<button class="play" aria-label="play the caption"></button>'
             )
         said = spoken(entry["text"], lang) if entry["text"] else '<span class="none">no transcript</span>'
-        spectrogram = self.assets.add((self.folder / entry["sound"]).read_bytes(), ".png")
+        spectrogram = self.assets.add(self.spectrogram, ".png")
         return f"""
 <div class="lane" data-map="{self._bytes()}" data-h="{int(height)}" data-w="{int(width)}"
  data-shift="{self.times.shift_s}" data-offset="{self.times.offset_s}" data-duration="{float(entry["duration_s"])}">
@@ -118,7 +126,7 @@ class Lane:
 
     def _curve(self) -> str:
         """The activation curve over time, as SVG stretched over the spectrogram."""
-        best = self.matchmap.max(axis=1)
+        best = self.matchmap.max(axis=1) if self.curve is None else self.curve
         x = 100 * self.times.centres(len(best)) / float(self.entry["duration_s"])
         y = 94 - 84 * np.clip(best / max(float(best.max()), 1e-9), 0, 1)
         points = " ".join(f"{a:.2f},{b:.1f}" for a, b in zip(x, y, strict=True))
@@ -128,7 +136,8 @@ class Lane:
         """A line as long as the word, and its text when it lights up something."""
         length, scale = float(self.entry["duration_s"]), float(self.entry["scale"])
         left, width = 100 * span["start_s"] / length, 100 * (span["end_s"] - span["start_s"]) / length
-        strength = min(1.0, max(0.0, span["score"] / scale)) if scale > 0 else 0.0
+        strength = span.get("strength", span["score"] / scale if scale > 0 else 0.0)
+        strength = min(1.0, max(0.0, strength))
         word = spoken(span["text"], self.entry["lang"]) if span["text"] and strength >= LABEL_FROM else ""
         return f'<span style="left:{left:.2f}%;width:{width:.2f}%;--s:{strength:.2f}">{word}</span>'
 

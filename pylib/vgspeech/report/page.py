@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from vgspeech.errors import DataError
 from vgspeech.files import read_json
 from vgspeech.report.assets import Assets
+from vgspeech.report.document import SILENT, SYNTHETIC, document, heading
 from vgspeech.report.html import Section, language_name, text
 from vgspeech.report.inputs import ReportInput, read_metrics
 from vgspeech.report.localisation import localisation_section
@@ -19,15 +19,10 @@ from vgspeech.report.retrieval import retrieval_section
 from vgspeech.report.training import training_section
 from vgspeech.report.units import units_section
 
-SYNTHETIC = (
-    "The <b>mini corpus is synthetic</b>: drawn scenes and computer voices. This page shows that everything works and "
-    "what the output looks like; it says nothing about accuracy on real speech."
-)
 OFFLINE = (
     "Nothing on this page needs a network. Text and word times, where they are shown, served evaluation only; training "
     "never saw them."
 )
-SILENT = "Recordings were left out of this page (<code>--no-audio</code>)."
 
 
 def make_report(source: ReportInput, out: Path) -> tuple[list[Path], list[str]]:
@@ -73,38 +68,20 @@ def _glance(results: Mapping[str, Any], localisation: Mapping[str, Any], source:
         if rates:
             items.append((f"{100 * sum(rates) / len(rates):.1f} %", "of nouns look at their object"))
     for path in sorted((source.results / "lexicon" / source.corpus).glob("*/scores.json")):
-        links = read_json(path)["links"]
-        items.append((str(links["significant"]), f"words linked, {path.parent.name.replace('-', ' – ')}"))
+        scores = read_json(path)
+        tags = " – ".join(scores["languages"])
+        if "links" in scores:
+            items.append((str(scores["links"]["significant"]), f"words linked, {tags}"))
+        else:
+            items.append((str(scores["words"]["significant"]), f"word clusters with evidence, {tags}"))
     return "".join(f"<li><b>{text(value)}</b><span>{text(label)}</span></li>" for value, label in items)
 
 
 def _page(source: ReportInput, sections: list[Section], glance: str) -> str:
     """The whole document, with marks where files go."""
-    name = text(source.model.resolve().name)
-    languages = text(" and ".join(language_name(lang) for lang in source.config.languages))
-    files = resources.files("vgspeech.report")
-    style, script = ((files / name).read_text("utf-8") for name in ("style.css", "script.js"))
-    links = "".join(f'<a href="#{text(section.anchor)}">{text(section.title)}</a>' for section in sections)
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{name} · vgspeech</title>
-<style>
-{style}</style></head>
-<body>
-<header>
-<p class="kind">vgspeech report</p><h1>{name}</h1>
-<p class="about">Words learnt from pictures and speech in {languages}, without transcripts ·
-corpus {text(source.corpus)}</p>
-{f'<p class="synthetic">{SYNTHETIC}</p>' if source.synthetic else ""}
-<ul class="glance">{glance}</ul>
-</header>
-<nav><div>{links}</div></nav>
-<main>
-{"".join(section.html() for section in sections)}
-</main>
-<footer>{"" if source.audio else f"<p>{SILENT}</p>"}<p>{OFFLINE}</p></footer>
-<script>
-{script}</script>
-</body></html>
-"""
+    name = source.model.resolve().name
+    languages = " and ".join(language_name(lang) for lang in source.config.languages)
+    about = f"Words learnt from pictures and speech in {languages}, without transcripts ·\ncorpus {source.corpus}"
+    header = [heading("vgspeech report", name, text(about)), SYNTHETIC if source.synthetic else ""]
+    header.append(f'<ul class="glance">{glance}</ul>')
+    return document(name, "\n".join(header), sections, f"{'' if source.audio else SILENT}<p>{OFFLINE}</p>")

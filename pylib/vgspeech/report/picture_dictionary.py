@@ -1,19 +1,20 @@
-"""The picture dictionary: words of two languages that the model linked, with pictures, recordings and evidence.
+"""The picture dictionary: words of two languages that the model linked, with pictures, recordings and evidence; of a single
+language, its word clusters.
 
-For every link the best peaks are shown (``exemplars.tsv``): the part of the image that both captions light up, and the
-stretch of both recordings, of several speakers. Where word times exist the words are shown too; they were not used.
+For every link or cluster the best peaks are shown (``exemplars.tsv``): the part of the image that the peak looks at, and the
+stretch of the recordings, of several speakers. Where word times exist the words are shown too; they were not used.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from vgspeech.files import read_json
 from vgspeech.plots import encode_image
 from vgspeech.report.assets import Assets
+from vgspeech.report.dictionary_summary import summary
 from vgspeech.report.exemplars import Exemplars
 from vgspeech.report.html import Section, language_name, missing, spoken, text
 from vgspeech.report.inputs import ReportInput
@@ -28,8 +29,7 @@ def dictionary_sections(source: ReportInput, assets: Assets) -> list[Section]:
     """One section for every pair of languages; one that says what is missing when there is none."""
     folders = sorted(path.parent for path in (source.results / "lexicon" / source.corpus).glob("*/lexicon.tsv"))
     if not folders:
-        need = "run stage 9" if len(source.config.languages) > 1 else "it needs a model of two languages"
-        return [Section("dictionary", TITLE, missing(f"No picture dictionary: {need}."))]
+        return [Section("dictionary", TITLE, missing("No picture dictionary: run stage 9."))]
     if len(folders) == 1:
         return [Section("dictionary", TITLE, _dictionary(folders[0], source, assets))]
     return [
@@ -44,15 +44,17 @@ def _dictionary(folder: Path, source: ReportInput, assets: Assets) -> str:
     warnings = "".join(missing(warning) for warning in scores.get("warnings", []))
     links, by_rank = read_rows(folder / "lexicon.tsv"), _by_rank(read_rows(folder / "exemplars.tsv"))
     if not by_rank:
-        return warnings + missing("No links were found between the two languages.")
+        none = "links were found between the two languages" if len(languages) > 1 else "word clusters were found"
+        return warnings + missing(f"No {none}.")
     exemplars = Exemplars.open(source, languages, next(iter(by_rank.values()))[0])
     entries = [
         _entry(link, [row for row in by_rank.get(link["rank"], []) if exemplars.may_show(row)], exemplars, assets)
         for link in links[:LINKS_SHOWN]
     ]
-    more = f" The first {LINKS_SHOWN} of {len(links)} links are shown." if len(links) > LINKS_SHOWN else ""
+    kind = "links" if len(languages) > 1 else "word clusters"
+    more = f" The first {LINKS_SHOWN} of {len(links)} {kind} are shown." if len(links) > LINKS_SHOWN else ""
     return (
-        f'<div class="dictionary"><p class="note">{_summary(scores, languages)}{more}</p>{warnings}'
+        f'<div class="dictionary"><p class="note">{summary(scores)}{more}</p>{warnings}'
         f'{_tools(links[0])}<div class="entries">{"".join(entries)}</div></div>'
     )
 
@@ -65,7 +67,7 @@ def _by_rank(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def _entry(link: Row, rows: Sequence[Row], exemplars: Exemplars, assets: Assets) -> str:
-    """One link as a row of the dictionary."""
+    """One link or cluster as a row of the dictionary."""
     of_image: dict[str, Row] = {}
     for row in rows:
         of_image.setdefault(row["image"], row)
@@ -74,12 +76,19 @@ def _entry(link: Row, rows: Sequence[Row], exemplars: Exemplars, assets: Assets)
         file = assets.add(encode_image(exemplars.crop(row), "jpeg"), ".jpg")
         crops.append(f'<img loading="lazy" alt="" title="{text(image)}" src="{file}">')
     words = unicodedata.normalize("NFC", " ".join(link.get(key, "") for key in ("words_a", "words_b", "concept")))
-    sides = "".join(_side(side, link, rows, exemplars, assets) for side in "ab")
+    languages = exemplars.languages
+    sides = "".join(_side(side, link, rows, exemplars, assets) for side in "ab"[: len(languages)])
+    kind = "entry" if len(languages) > 1 else "entry single"
     return f"""
-<article class="entry" data-words="{text(words.lower())}" data-rank="{text(link["rank"])}" data-q="{text(link["q"])}"
- data-count="-{text(link["n_ab"])}" data-sure="{"1" if link["significant"] == "yes" else "0"}">
+<article class="{kind}" data-words="{text(words.lower())}" data-rank="{text(link["rank"])}" data-q="{text(link["q"])}"
+ data-count="-{text(_together(link))}" data-sure="{"1" if link["significant"] == "yes" else "0"}">
 <span class="rank">{text(link["rank"])}</span><div class="crops">{"".join(crops)}</div>
 {sides}{_evidence(link)}</article>"""
+
+
+def _together(link: Row) -> str:
+    """How often both sides say it: peaks of a link, pairs of images of a cluster."""
+    return link["n_ab"] if "n_ab" in link else link["both"]
 
 
 def _side(side: str, link: Row, rows: Sequence[Row], exemplars: Exemplars, assets: Assets) -> str:
@@ -108,14 +117,11 @@ def _side(side: str, link: Row, rows: Sequence[Row], exemplars: Exemplars, asset
 
 
 def _evidence(link: Row) -> str:
-    """Scores and significance of a link and, where a dictionary is known, whether it is right."""
-    items = [
-        ("peaks together", text(link["n_ab"])),
-        ("Dice", text(link["dice"])),
-        ("cosine", text(link["cosine"])),
-        ("p", text(link["p"])),
-        ("q", text(link["q"])),
-    ]
+    """Scores and significance of a link or cluster and, where a dictionary is known, whether it is right."""
+    columns = {"peaks together": "n_ab", "Dice": "dice", "cosine": "cosine"}
+    columns |= {"pairs of images with it": "both", "expected by chance": "expected", "speakers": "speakers"}
+    items = [(label, text(link[name])) for label, name in columns.items() if name in link]
+    items += [("p", text(link["p"])), ("q", text(link["q"]))]
     if link["significant"] != "yes":
         items.append(("not significant", ""))
     if link.get("right") == "yes":
@@ -131,31 +137,10 @@ def _tools(link: Row) -> str:
     known = "words_a" in link
     search = '<label>Find <input type="search" aria-label="find a word"></label>' if known else ""
     by_word = '<option value="words">word</option>' if known else ""
+    count = "peaks together" if "n_ab" in link else "pairs of images"
     return (
         f'<div class="tools">{search}<label>Order by <select><option value="rank">score</option>'
-        f'<option value="q">evidence (q)</option><option value="count">peaks together</option>'
+        f'<option value="q">evidence (q)</option><option value="count">{count}</option>'
         f"{by_word}</select></label>"
         '<label><input type="checkbox"> significant only</label><output></output></div>'
-    )
-
-
-def _summary(scores: Mapping[str, Any], languages: Sequence[str]) -> str:
-    """What was found and, where the truth is known, how much of it is right."""
-    a, b = (text(language_name(lang)) for lang in languages)
-    links, images = scores["links"], scores["evidence"]["images"]
-    found = (
-        f"Where two captions of one image, one in {a} and one in {b}, are similar, they should say the same thing. "
-        f"{scores['peaks']:,} such peaks in {scores['pairs']:,} pairs of captions were clustered in each language, and "
-        f"clusters linked when each is the other's best: {links['all']} links. {links['significant']} of them are "
-        f"significant: by a test over {images:,} images that does not use the similarity, both words occur together "
-        "more often than chance allows (q is the false discovery rate)."
-    )
-    truth = scores.get("truth", {})
-    if "links_right" not in truth:
-        return found
-    right, concepts, same = truth["links_right"]["all"], truth["concepts"], truth["same_concept"]
-    return (
-        f"{found} By the dictionary {right['right']} of {right['of']} links are right and {concepts['found']} of "
-        f"{concepts['of']} concepts are found; {100 * same['rate']:.1f} % of the peaks join words for the same thing "
-        f"(chance {100 * same['chance']:.1f} %)."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from vgspeech.datadir import SpeechSet
 from vgspeech.errors import DataError
 from vgspeech.report.assets import Assets
+from vgspeech.report.document import SILENT, document, heading
 from vgspeech.report.html import NOTHING, Section, facts, language_name, missing, percent, spoken, table, text
 from vgspeech.report.inputs import ReportInput
 from vgspeech.report.timelines import timeline
@@ -43,7 +43,7 @@ def make_unit_page(source: ReportInput, split: str, language: str, folders: Sequ
         *(_detectors(source, split, language, speech, folder, i, assets) for i, folder in enumerate(folders)),
     ]
     title = f"{source.corpus}, {split}, {language_name(language)}"
-    return assets.write_page(_document(title, sections, source), out / "index.html")[-1]
+    return assets.write_page(_document(title, sections, source.audio), out / "index.html")[-1]
 
 
 def _overview(folders: Sequence[UnitFolder]) -> str:
@@ -170,24 +170,7 @@ def _clip(assets: Assets, wave: np.ndarray, tip: str) -> str:
     return f'<button class="play clip" data-src="{file}" title="{text(tip)}" aria-label="play {text(tip)}"></button>'
 
 
-def _document(title: str, sections: Sequence[Section], source: ReportInput) -> str:
-    files = resources.files("vgspeech.report")
-    style, script = ((files / name).read_text("utf-8") for name in ("style.css", "script.js"))
-    links = "".join(f'<a href="#{text(section.anchor)}">{text(section.title)}</a>' for section in sections)
-    silent = "" if source.audio else "<p>Recordings were left out of this page (<code>--no-audio</code>).</p>"
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Units · {text(title)} · vgspeech</title>
-<style>
-{style}</style></head>
-<body>
-<header><p class="kind">vgspeech units</p><h1>Discrete units</h1><p class="about">{text(title)}</p></header>
-<nav><div>{links}</div></nav>
-<main>
-{"".join(section.html() for section in sections)}
-</main>
-<footer>{silent}<p>Words and phones served evaluation only; training never saw them.</p></footer>
-<script>
-{script}</script>
-</body></html>
-"""
+def _document(title: str, sections: Sequence[Section], audio: bool) -> str:
+    footer = "<p>Words and phones served evaluation only; training never saw them.</p>"
+    header = heading("vgspeech units", "Discrete units", text(title))
+    return document(f"Units · {title}", header, sections, f"{'' if audio else SILENT}{footer}")

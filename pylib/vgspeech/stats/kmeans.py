@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _CHUNK = 16384
 """Vectors whose distances to all centroids are held at once."""
+_GATHERED = 256
+"""Vectors that are copied out of a memory map at once."""
 _SEEDING_SAMPLE = 50
 """Vectors per centroid that k-means++ looks at; more change the start, not the quality."""
 _MAX_ITERATIONS = 60
@@ -33,6 +36,15 @@ def unit_rows(vectors: Array) -> Array:
     """Rows scaled to length 1; rows of zeros stay zero."""
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+
+
+def forget(vectors: Array) -> None:
+    """Give the memory back that holds what was read of a memory map; the file, and the system's cache of it, stay.
+
+    Without this, a process that has looked at all of a map counts as holding all of it. Other arrays are left alone.
+    """
+    if isinstance(vectors, np.memmap) and isinstance(vectors.base, mmap.mmap):
+        vectors.base.madvise(mmap.MADV_DONTNEED)
 
 
 def kmeans(
@@ -71,7 +83,7 @@ def kmeans(
     rows = order
     if per_centroid is not None and len(rows) > per_centroid * k:
         rows = order[np.sort(random.choice(len(order), per_centroid * k, replace=False))]
-    sample = np.ascontiguousarray(vectors[rows], dtype=np.float32)
+    sample = gathered(vectors, rows)
     runs = [_lloyd(sample, _plus_plus(sample, min(k, len(sample)), random), spherical) for _ in range(restarts)]
     best = min(runs, key=lambda run: run.objective)
     labels = np.empty(len(vectors), np.int64)
@@ -80,6 +92,17 @@ def kmeans(
         return best._replace(labels=labels)
     labels, distances = assign(vectors, best.centroids, spherical)
     return KMeans(best.centroids, labels, float(distances.mean(dtype=np.float64)))
+
+
+def gathered(vectors: Array, rows: Array) -> Array:
+    """(len(rows), D) float32 copy of some rows; of a map, only a few at once are held besides (reading one of its rows
+    may bring in 2 MB around it)."""
+    sample = np.empty((len(rows), vectors.shape[1]), np.float32)
+    for start in range(0, len(rows), _GATHERED):
+        chunk = slice(start, start + _GATHERED)
+        sample[chunk] = vectors[rows[chunk]]
+        forget(vectors)
+    return sample
 
 
 def assign(vectors: Array, centroids: Array, spherical: bool = False) -> tuple[Array, Array]:
@@ -105,6 +128,7 @@ def assign(vectors: Array, centroids: Array, spherical: bool = False) -> tuple[A
         else:
             squares = np.einsum("nd,nd->n", part, part)
             distances[chunk] = np.maximum(squares - 2 * top, 0)
+        forget(vectors)
     return labels, distances
 
 

@@ -8,13 +8,24 @@ repeats bit for bit (bucketed reductions, which overlap with the backward pass, 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from vgspeech.errors import VgspeechError
+
+
+class _FirstRefused(VgspeechError):
+    """The first process of several ended with an expected error; this one ends with the same exit code."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("the first process refused to go on, its message says why")
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,11 @@ class Processes:
         dist.broadcast(box, src=0)
         return int(box)
 
+    def share(self, values: Tensor) -> None:
+        """Replace a tensor's values by those of the first process."""
+        if self.world_size > 1:
+            dist.broadcast(values, src=0)
+
     def any(self, *flags: bool) -> list[bool]:
         """Whether each of the flags is set in any process; one message for all of them."""
         if self.world_size == 1:
@@ -45,6 +61,22 @@ class Processes:
         counts = torch.tensor(flags, dtype=torch.float32, device=self.device)
         dist.all_reduce(counts)
         return [count > 0 for count in counts.tolist()]
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """For what only the first process does and may refuse to: the others then end too, instead of waiting for it.
+
+        Raises:
+            VgspeechError: in the first process the one raised inside, in the others one that points to it.
+        """
+        refusal = None
+        try:
+            yield
+        except VgspeechError as error:
+            refusal = error
+        code = self.agree(0 if refusal is None else refusal.exit_code)
+        if code:
+            raise refusal or _FirstRefused(code)
 
 
 def join(n_gpus: int) -> Processes:

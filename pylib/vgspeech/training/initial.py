@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -10,7 +11,16 @@ from vgspeech.errors import ConfigError
 from vgspeech.models import GroundingModel
 
 
-def load_initial(model: GroundingModel, start: str | Path) -> str:
+class Initial(NamedTuple):
+    """What a start gave a model."""
+
+    summary: str
+    """One line for the log: how much was taken, left as it was, and left out."""
+    new_codebooks: list[str]
+    """Those of ``GroundingModel.quantizers()`` that the start lacks."""
+
+
+def load_initial(model: GroundingModel, start: str | Path) -> Initial:
     """Fill a fresh model with what another one has by the same names.
 
     A warm-start chain adds parts step by step (quantisers, a language): such parts keep their initial values. What has the
@@ -20,9 +30,6 @@ def load_initial(model: GroundingModel, start: str | Path) -> str:
     Args:
         model: changed in place.
         start: a model directory (its best.pt is taken) or a file of weights.
-
-    Returns:
-        One line for the log: how much was taken, left as it was, and left out.
 
     Raises:
         ConfigError: no such file, not a file of weights, another shape, or nothing in common.
@@ -53,7 +60,9 @@ def load_initial(model: GroundingModel, start: str | Path) -> str:
     model.load_state_dict({key: given[key] for key in common}, strict=False)
     fresh = _parts(key for key in own if key not in given)
     unused = _parts(key for key in given if key not in own)
-    return f"started from {path}: {len(common)} of {len(own)} tensors; as initialised: {fresh}; not used: {unused}"
+    counts = f"{len(common)} of {len(own)} tensors"
+    new = [name for name in model.quantizers() if "audio.{}.{}.codebook".format(*name.split("/")) not in given]
+    return Initial(f"started from {path}: {counts}; as initialised: {fresh}; not used: {unused}", new)
 
 
 def _parts(keys: object) -> str:

@@ -26,6 +26,7 @@ from vgspeech.training.average import WeightAverage
 from vgspeech.training.board import Board
 from vgspeech.training.check import check_training_config
 from vgspeech.training.checkpoint import load_checkpoint, record_start, same_experiment, save_checkpoint, start_facts
+from vgspeech.training.codebook_start import start_codebooks
 from vgspeech.training.codebooks import codebook_usage, revive_codes, start_counting
 from vgspeech.training.data import EpochBatches
 from vgspeech.training.distributed import Processes
@@ -56,6 +57,8 @@ class State:
     best: Scores = field(default_factory=list)
     """The best epochs on the development set, the first of them best.pt."""
     finished: bool = False
+    codebook_start: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Codebooks that started from data, until the first epoch's line tells."""
 
 
 def train(
@@ -92,10 +95,11 @@ def train(
     if first_start and config.training.precision == "auto":
         config = choose_precision(model, config, training_set, processes)
         model.config = config
-    if processes.first:
-        splits = {"train_split": train_split, "dev_split": dev_split, "train_data": training_set.fingerprint}
-        save_config(config, recorded)
-        record_start(out / "training.json", start_facts(config, processes) | splits)
+    with processes.first_alone():
+        if processes.first:
+            splits = {"train_split": train_split, "dev_split": dev_split, "train_data": training_set.fingerprint}
+            save_config(config, recorded)
+            record_start(out / "training.json", start_facts(config, processes) | splits)
     with StopRequest() as stop:
         trainer = Trainer(model, training_set, out, processes, stop)
         trainer.log(f"{train_split}: {training_set.summary}; {config.training.precision} on {processes.device}")
@@ -115,7 +119,7 @@ class Trainer:
         settings = self.config.training
         checkpoint = load_checkpoint(out / "checkpoints")
         if checkpoint is None and settings.init_from != "none":
-            self.log(load_initial(model, settings.init_from))
+            self._start_from(settings.init_from)
         self.average = WeightAverage(model, settings.weight_average) if settings.weight_average else None
         self.optimizer = make_optimizer(model, settings)
         self.scaler = make_scaler(self.config, processes)
@@ -133,6 +137,17 @@ class Trainer:
                 stream.writelines(json.dumps(line) + "\n" for line in self.state.history)
             if settings.tensorboard:
                 self.board = Board(out / "tensorboard", self.state.epoch)
+
+    def _start_from(self, start: str) -> None:
+        """Weights of another model, and codebooks that it lacks from data."""
+        initial = load_initial(self.model, start)
+        self.log(initial.summary)
+        if initial.new_codebooks and self.config.training.codebook_start == "kmeans":
+            self.state.codebook_start = start_codebooks(
+                self.model, self.training_set, initial.new_codebooks, self.processes
+            )
+            for name, about in self.state.codebook_start.items():
+                self.log(f"{name}: {about['codes']} codes by k-means of {about['frames']} frames")
 
     def run(self, data: Path, dev_split: str | None) -> str:
         """All epochs that are left."""
@@ -194,6 +209,8 @@ class Trainer:
             line["scale"] = self.model.scale().item()
         if self.model.quantizers():
             line["codebooks"] = codebook_usage(self.model)
+        if state.codebook_start:
+            line["codebook_start"] = state.codebook_start
         line["seconds"] = round(state.seconds, 3)
         state.history.append(line)
         kept = self.model if self.average is None else self.average.model

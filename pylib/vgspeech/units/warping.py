@@ -26,6 +26,8 @@ _LOCAL_LIMIT = 1 << 24
 _SIZE_STEP = 2
 """Lengths are padded to a multiple of this, so that there are few kinds of pair."""
 _KL_FLOOR = 1e-6
+_ROWS = 64
+"""Rows of float64 products held at once."""
 
 
 def prepared(frames: Array, metric: Metric) -> Array:
@@ -44,16 +46,32 @@ def prepared(frames: Array, metric: Metric) -> Array:
 
 
 def frame_products(x: Array, y: Array, metric: Metric) -> Array:
-    """(N, M) what `to_distances` turns into distances of prepared frames, as far as matrix products go."""
+    """(N, M) float32, what `to_distances` turns into distances of prepared frames.
+
+    Euclidean and KL distances need float64 for their differences of large numbers. They are finished here, where each pair of
+    frames is met once: on the cells of all pairs of sounds, several times as many, float64 would cost more than warping.
+    """
     if metric == "levenshtein":
         return (x[:, None] != y[None]).astype(np.float32)
     if metric == "angular":
         return x @ y.T
     if metric == "euclidean":
-        return (x * x).sum(1)[:, None] + (y * y).sum(1)[None] - 2 * (x @ y.T)
-    log_x, log_y = np.log(x + _KL_FLOOR), np.log(y + _KL_FLOOR)
-    own = (x * log_x).sum(1)[:, None] + (y * log_y).sum(1)[None]
-    return 0.5 * (own - x @ log_y.T - log_x @ y.T)
+        left = np.column_stack([-2 * x, (x * x).sum(1), np.ones(len(x))])
+        return _products(left, np.column_stack([y, np.ones(len(y)), (y * y).sum(1)]), root=True)
+    log_x, log_y = (np.log(values + _KL_FLOOR) for values in (x, y))
+    left = 0.5 * np.column_stack([-x, -log_x, (x * log_x).sum(1), np.ones(len(x))])
+    return _products(left, np.column_stack([log_y, y, np.ones(len(y)), (y * log_y).sum(1)]), root=False)
+
+
+def _products(left: Array, right: Array, root: bool) -> Array:
+    """(N, M) float32 products of float64 rows, or the roots of those above 0; a few rows at a time stay in the cache."""
+    out = np.empty((len(left), len(right)), np.float32)
+    for start in range(0, len(left), _ROWS):
+        block = left[start : start + _ROWS] @ right.T
+        if root:
+            np.sqrt(np.maximum(block, 0, out=block), out=block)
+        out[start : start + _ROWS] = block
+    return out
 
 
 def to_distances(products: Array, metric: Metric) -> Array:
@@ -66,9 +84,7 @@ def to_distances(products: Array, metric: Metric) -> Array:
         np.minimum(products, 1, out=products)
         np.maximum(products, -1, out=products)
         return np.arccos(products, out=products) / np.float32(np.pi)
-    if metric == "euclidean":
-        return np.sqrt(np.maximum(products, 0)).astype(np.float32)
-    return products.astype(np.float32)
+    return products
 
 
 def dtw(local: Array, rows: Array, columns: Array) -> Array:

@@ -1,0 +1,1 @@
+"""Search an embedded set by a recording or a photo: the index, rough scores of all items, and the best ones exactly."""
