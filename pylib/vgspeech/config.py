@@ -189,6 +189,12 @@ class TrainingConfig:
     """Compile the image encoder with torch.compile: a slow first step, then faster ones on a GPU. Needs a C++ compiler."""
     freeze_image_epochs: int = 0
     """The image encoder, its batch statistics too, stays as it is for so many epochs; -1: for ever."""
+    freeze_image: Literal["encoder", "backbone"] = "encoder"
+    """What of it stays: all, or all but its last convolution, which has to be learned where ``image.weights`` are those of
+    another task."""
+    cache_grids: bool = False
+    """The frozen backbone sees every image once, before the first epoch; epochs read what it gave from memory, within
+    ``image_cache_gb``. For freeze_image_epochs: -1, and images that are at most flipped (both sides are kept)."""
     weight_average: float = 0.0
     """Decay of a moving average of the weights, which is then validated and kept instead of them; 0: none, often 0.999."""
     revive_codes: bool = False

@@ -69,6 +69,14 @@ class GroundingModel(nn.Module):
         grids: Tensor = self.image(images)
         return grids
 
+    def image_features(self, images: Tensor) -> Tensor:
+        """The first part of :meth:`encode_images`: what the backbone gives, (B, C, H', W')."""
+        return self.image.features(images)
+
+    def embed_features(self, features: Tensor) -> Tensor:
+        """The rest of it: (B, C, H', W') to grids (B, H', W', D)."""
+        return self.image.embed(features)
+
     def audio_layers(self, lang: str, feats: Tensor, lengths: Tensor) -> dict[str, Frames]:
         """Intermediate outputs of an audio encoder by name, and its codes where quantised."""
         return self.audio_encoder(lang).layers(*self._as_released(feats, lengths))

@@ -31,9 +31,21 @@ class ImageEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, H', W', D)."""
-        if images.device.type == "cpu" or images.is_cuda:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return self.embedder(self.backbone(images)).permute(0, 2, 3, 1)
+        return self.embed(self.features(images))
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the backbone gives: (B, 3, H, W) -> (B, C, H', W')."""
+        features: Tensor = self.backbone(_channels_last(images))
+        return features
+
+    def embed(self, features: Tensor) -> Tensor:
+        """What the embedding convolution makes of it: (B, C, H', W') -> (B, H', W', D)."""
+        return self.embedder(_channels_last(features)).permute(0, 2, 3, 1)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """In the memory order that the weights have, on devices whose convolutions gain by it."""
+    return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" or x.is_cuda else x
 
 
 class _ResNet(nn.Module):
