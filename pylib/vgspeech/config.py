@@ -79,7 +79,7 @@ class ImageEncoderConfig:
 
     type: Literal["resnet18", "resnet34", "resnet50", "vgg16", "small"] = "resnet50"
     weights: str = "none"
-    """``none`` (from scratch) or a local file of backbone weights in torchvision's layout."""
+    """``none`` (from scratch), a name that ``local/fetch_weights.sh --list`` shows, or a file in torchvision's layout."""
     image_size: int = 224
     """Side in pixels of the square that the network sees."""
     resize: int = 256
