@@ -273,25 +273,35 @@ def load_config(
             raise ConfigError(f"not YAML: {error}", where=where) from error
         if not isinstance(values, dict):
             raise ConfigError("expected 'key: value' lines at the top level", where=where)
-    config = _build(schema, values, prefix="", where=where)
+    config = from_values(schema, values, where)
     for override in overrides:  # one by one, so that a message names the one that is wrong
         _apply_override(values, override, option)
-        config = _build(schema, values, prefix="", where=f"{option} {override}")
-    return typing.cast(Schema, config)
+        config = from_values(schema, values, where=f"{option} {override}")
+    return config
 
 
 def save_config(config: Any, path: str | Path) -> None:
     """Write a configuration dataclass as YAML, atomically; ``load_config`` reads it back equal."""
     with atomic_write(path) as stream:
-        yaml.safe_dump(_plain(config), stream, sort_keys=False, allow_unicode=True, width=120)
+        yaml.safe_dump(plain_values(config), stream, sort_keys=False, allow_unicode=True, width=120)
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
+    """A configuration dataclass as dictionaries and lists; ``from_values`` reads it back equal."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: plain_values(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
+        return [plain_values(item) for item in value]
     return value
+
+
+def from_values(schema: type[Schema], values: Any, where: str) -> Schema:
+    """A dataclass from dictionaries and lists, as `load_config` reads it from a file.
+
+    Raises:
+        ConfigError: unknown key, wrong type.
+    """
+    return typing.cast(Schema, _build(schema, values, prefix="", where=where))
 
 
 def _apply_override(values: dict[str, Any], override: str, option: str) -> None:
