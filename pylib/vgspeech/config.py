@@ -164,6 +164,8 @@ class TrainingConfig:
     that of the whole batch, batch statistics are those of a part: see ``vgspeech/training/gradient_cache.py``."""
     init_from: str = "none"
     """Model directory, or file of weights, to start from; parameters that it lacks stay as initialised."""
+    init_audio: str = "none"
+    """The language of that model whose audio encoder those languages start from that it lacks."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4

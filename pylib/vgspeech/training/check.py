@@ -94,6 +94,11 @@ def _check_training(config: ExperimentConfig, dev_split: str | None) -> None:
             hint="pip install tensorboard, or leave it out: metrics.jsonl holds the same numbers",
         )
     _check_cached_grids(config)
+    if settings.init_audio != "none" and settings.init_from == "none":
+        raise ConfigError(
+            f"training.init_audio is {settings.init_audio} but training.init_from is none",
+            hint="name the model that has this language in init_from, or leave init_audio out",
+        )
     if settings.init_from != "none" and not Path(settings.init_from).exists():
         raise ConfigError(
             f"training.init_from: no such file or model directory: {settings.init_from}",

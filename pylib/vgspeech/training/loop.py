@@ -117,7 +117,7 @@ class Trainer:
         settings = self.config.training
         checkpoint = load_checkpoint(out / "checkpoints")
         if checkpoint is None and settings.init_from != "none":
-            self.log(load_initial(model, settings.init_from))
+            self.log(load_initial(model, settings.init_from, settings.init_audio))
         self.average = WeightAverage(model, settings.weight_average) if settings.weight_average else None
         self.optimizer = make_optimizer(model, settings)
         self.scaler = make_scaler(self.config, processes)
