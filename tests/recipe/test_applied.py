@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from recipe_runner import ROOT
+from recipe_runner import ROOT, run
 from vgspeech.archive import ArchiveReader
 from vgspeech.config import FrontEndConfig, load_config
 from vgspeech.datadir import SpeechSet
@@ -143,5 +143,9 @@ def test_mistakes_get_help(bilingual: Path, new_set: Path, tmp_path: Path) -> No
     (new_set / "speech/field_en").rename(new_set / "speech/field_xx")
     said = apply(bilingual, "exp/mini", new_set, out, status=4)
     assert "no split with images and with captions in en or hi" in said and "speech sets here: field_xx" in said
+    packed = tmp_path / "m.safetensors"
+    packed.write_bytes(b"")
+    assert f"utils/unpack_model.sh {packed} exp/NAME" in apply(bilingual, packed, "data/mini", out, status=4)
+    assert "is a file; if it is a packed model" in run("hindi_english", bilingual, "--model", str(packed), status=2)
     assert "no such folder" in apply(bilingual, "exp/mini", tmp_path, out, status=4)
     assert "no such file: nowhere/config.yaml" in apply(bilingual, "nowhere", "data/mini", out, status=4)

@@ -22,6 +22,7 @@ from vgspeech.training.cached_grids import cached_grids
 from vgspeech.training.check import check_training_config
 from vgspeech.training.data import EpochBatches
 from vgspeech.training.inputs import Pictures
+from vgspeech.training.step import choose_precision
 from vgspeech.training.training_set import load_training_set
 
 FLIPS = AugmentConfig(image_flip=True, tempo=0.1)
@@ -84,6 +85,17 @@ def test_an_image_goes_through_the_backbone_once(corpus: Path, tmp_path: Path, m
     monkeypatch.setattr(ImageEncoder, "features", counting)
     train(frozen(cache_grids=True, validate_every=3), corpus, tmp_path / "cached")
     assert sum(seen) == 2 * IMAGES + 6  # each and its mirror image, then the development set at the end
+
+
+def test_the_choice_of_a_precision_times_what_will_be_done(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    features = ImageEncoder.features
+    monkeypatch.setattr(ImageEncoder, "features", lambda self, images: seen.append(len(images)) or features(self, images))
+    config = frozen(cache_grids=True, precision="auto", epochs=1)
+    choose_precision(build_model(config), config, load_training_set(config, corpus, "train"), ALONE)
+    assert seen == [5, 5]  # one batch for each of two precisions, before their steps
 
 
 def test_the_loss_of_a_large_batch_in_parts_reads_grids_too(corpus: Path, tmp_path: Path) -> None:

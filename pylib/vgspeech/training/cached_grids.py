@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vgspeech.config import ExperimentConfig
 from vgspeech.errors import ConfigError
@@ -43,20 +44,26 @@ def cached_grids(model: GroundingModel, pictures: Pictures, config: ExperimentCo
     model.eval()
     sides = (False, True) if config.augment.image_flip else (False,)
     starts = [(side, first) for side in range(len(sides)) for first in range(0, len(pictures), BLOCK)]
-    values: torch.Tensor | None = None
+    values: Tensor | None = None
     for side, first in track(starts, total=len(starts), what="images through the frozen backbone", unit="batches"):
         indices = np.arange(first, min(first + BLOCK, len(pictures)))
         changes = no_image_changes(len(indices))
         changes.flip[:] = sides[side]
-        inputs = to_tensor(pictures.take(indices, changes).to(device)).to(model.log_scale.dtype)
-        with autocast(model, device):
-            features = model.image_features(inputs).cpu()
+        features = backbone_features(model, pictures.take(indices, changes), device).cpu()
         if values is None:
             _need_memory(features[0].nbytes * len(pictures) * len(sides), config)
             values = features.new_empty(len(sides), len(pictures), *features.shape[1:])
         values[side, first : first + len(indices)] = features
     assert values is not None
     return Grids(values)
+
+
+@torch.no_grad()
+def backbone_features(model: GroundingModel, images: Tensor, device: torch.device) -> Tensor:
+    """What the backbone makes of images (N, S, S, 3) uint8, in the precision of training: (N, C, H, W) on the device."""
+    inputs = to_tensor(images.to(device)).to(model.log_scale.dtype)
+    with autocast(model, device):
+        return model.image_features(inputs)
 
 
 def _need_memory(size: int, config: ExperimentConfig) -> None:
