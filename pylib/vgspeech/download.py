@@ -57,8 +57,8 @@ def download(url: str, target: Path, what: str) -> None:
                 if _fetch(url, stream, part, what):
                     break
                 if attempt == TRIES:
-                    have = stream.seek(0, os.SEEK_END)
-                    raise DownloadError(f"{what}: the connection broke off after {have:,} bytes", where=url)
+                    broken = f"the connection broke off after {stream.seek(0, os.SEEK_END):,} bytes"
+                    raise DownloadError(f"{what}: {broken}; the same command goes on there", where=url)
             stream.flush()
             os.fsync(stream.fileno())
         except OSError as error:
