@@ -27,7 +27,8 @@ model=$1 data=$2 split=$3 language=$4 out=$5
 . "$root/utils/step.sh"
 
 [ -n "$embed" ] || embed=$model/eval/$(basename "$data")/$split/embed
-need_files "run the stage that makes it first (4: model, 5: embeddings)" "$model/config.yaml" "$embed/embed.json"
+need_model "$model"
+need_files "run stage 5 (embed) first" "$embed/embed.json"
 
 arguments=(--layer "$layer" --num-codes "$num_codes" --seed "$seed")
 [ "$ctm" = false ] || arguments+=(--ctm)

@@ -23,10 +23,14 @@ model=$1 data=$2 split=$3 out=$4
 # shellcheck source=utils/step.sh
 . "$root/utils/step.sh"
 
-needed=("$model/config.yaml" "$data/images/$split/packed.scp")
 arguments=(--model "$model" --data "$data" --split "$split" --out "$out")
-if [ "$untrained" = true ]; then arguments+=(--untrained); else needed+=("$model/best.pt"); fi
-need_files "run the stage that makes it first (2: packed images, 4: model)" "${needed[@]}"
+if [ "$untrained" = true ]; then
+  need_files "name a model directory" "$model/config.yaml"
+  arguments+=(--untrained)
+else
+  need_model "$model"
+fi
+need_files "run stage 2 (images) first" "$data/images/$split/packed.scp"
 
 mkdir -p "$out"
 rm -f "$out/embed.json" # written last: its presence says that the rest is whole

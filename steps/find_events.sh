@@ -26,7 +26,7 @@ model=$1 data=$2 split=$3 language=$4 out=$5
 # shellcheck source=utils/step.sh
 . "$root/utils/step.sh"
 
-need_files "train the model first (stage 4)" "$model/config.yaml" "$model/best.pt"
+need_model "$model"
 
 arguments=(--layer "$layer" --event "$event" --prominence "$prominence" --num-codes "$num_codes" --seed "$seed")
 [ "$ctm" = false ] || arguments+=(--ctm)

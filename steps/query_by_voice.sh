@@ -27,7 +27,8 @@ model=$1 embed=$2 data=$3 split=$4 language=$5 queries=$6 out=$7
 # shellcheck source=utils/step.sh
 . "$root/utils/step.sh"
 
-need_files "run the stage that makes it first (4: model, 5: embeddings)" "$model/best.pt" "$embed/embed.json"
+need_model "$model"
+need_files "run stage 5 (embed) first" "$embed/embed.json"
 need_files "queries are a speech set, such as utils/cut_words.sh makes" "$queries/wav.scp" "$queries/utt2lang"
 arguments=(--top "$top" --background "$background")
 [ -z "$lexicon" ] || arguments+=(--lexicon "$lexicon")

@@ -29,7 +29,7 @@ model=$1 data=$2 split=$3 language=$4 out=$5
 # shellcheck source=utils/step.sh
 . "$root/utils/step.sh"
 
-need_files "train the model first (stage 4)" "$model/config.yaml" "$model/best.pt"
+need_model "$model"
 [ -z "$items" ] || need_files "--items names it" "$items"
 
 arguments=(--metric "$metric" --max-size-group "$max_size_group" --max-x-across "$max_x_across" --seed "$seed")

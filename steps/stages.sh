@@ -22,6 +22,7 @@ fi
 
 # What can be known to be wrong before the first stage is said before it.
 if [ -v "option_given[model]" ]; then
+  [ ! -f "$model_dir" ] || usage_error "--model: $model_dir is a file; if it is a packed model: utils/unpack_model.sh $model_dir exp/NAME"
   for file in config.yaml best.pt; do
     [ -f "$model_dir/$file" ] || usage_error "--model: $model_dir holds no trained model, it has no $file"
   done

@@ -20,6 +20,12 @@ fail() {
   exit "$1"
 }
 
+# need_model DIR: ends with status 4 where DIR is not the directory of a trained model.
+need_model() {
+  [ ! -f "$1" ] || fail 4 "$1 is a file, and steps take a model directory" "if it is a packed model: utils/unpack_model.sh $1 exp/NAME"
+  need_files "train the model first (stage 4)" "$1/config.yaml" "$1/best.pt"
+}
+
 # need_files HINT FILE...: ends with status 4 where one of the files is missing; HINT says what makes them.
 need_files() {
   local hint=$1 file

@@ -19,12 +19,14 @@ tree=                 # or the folder tree
 langs=                # the languages, as the table or the tree calls them, in quotes: "bam fra"
 audio=                # folder that paths of recordings are relative to (default: the manifest's)
 images=               # folder that paths of images are relative to (default: the manifest's; with --tree: the tree)
+init_from=            # a trained model to start from: its image encoder, and its audio encoders of the same languages
+init_audio=           # the language of that model whose audio encoder the other languages start from
 dev=0.1               # fraction of the images held out for development
 test=0.1              # fraction of the images held out for test
 front_end_config=     # front end (default: conf/<front_end>.yaml, as the training configuration says)
 discovery_split=train # split in which units and lexicon are looked for
 # end options
-path_options="manifest tree audio images front_end_config"
+path_options="manifest tree audio images init_from front_end_config"
 declare -A default_config=([other]=conf/small.yaml)
 stage_script=$root/steps/stages.sh
 . "$root/utils/recipe.sh"
@@ -33,7 +35,10 @@ for lang in $langs; do
   [[ $lang =~ ^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$ ]] || usage_error "--langs: \"$lang\" is not a tag of two or three letters"
 done
 # The configuration is for any languages; these are the model's (in quotes: YAML takes a bare "no" for false).
-[ -v "option_given[model]" ] || set=("languages=[\"${langs// /\", \"}\"]" "${set[@]}")
+start=()
+[ -z "$init_from" ] || start+=("training.init_from=\"$init_from\"")
+[ -z "$init_audio" ] || start+=("training.init_audio=\"$init_audio\"")
+[ -v "option_given[model]" ] || set=("languages=[\"${langs// /\", \"}\"]" "${start[@]}" "${set[@]}")
 # shellcheck source=steps/stages.sh
 . "$stage_script"
 

@@ -3,7 +3,7 @@
 People describe images aloud, untranscribed and in any number of languages; the models here learn to match speech with
 images, and the analyses find the words, what they show, and which word of one language means which of another.
 
-``vgspeech.load("exp/mini")`` opens a trained model (see ``loaded``). The library holds all numerics and knows nothing of
+``vgspeech.load("exp/mini")`` opens a trained model (``docs/api.md``). The library holds all numerics and knows nothing of
 the shell recipes. Its layers stand in ``layers.txt`` beside this file.
 """
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(folder: str | Path, device: str = "cpu") -> LoadedModel:
-    """Open a trained model directory (``exp/<model>``); see `vgspeech.loaded.LoadedModel`.
+def load(source: str | Path, device: str = "cpu") -> LoadedModel:
+    """Open a trained model; see `vgspeech.loaded.LoadedModel`.
 
     Args:
-        folder: with ``config.yaml`` and ``best.pt``.
+        source: a model directory (``exp/<model>``, with ``config.yaml`` and ``best.pt``) or what ``utils/pack_model.sh`` wrote.
         device: ``cpu`` or ``cuda``.
 
     Raises:
@@ -31,4 +31,4 @@ def load(folder: str | Path, device: str = "cpu") -> LoadedModel:
     """
     from vgspeech.loaded import LoadedModel  # brings torch, which most commands do not need
 
-    return LoadedModel(folder, device)
+    return LoadedModel(source, device)

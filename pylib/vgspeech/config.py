@@ -79,7 +79,7 @@ class ImageEncoderConfig:
 
     type: Literal["resnet18", "resnet34", "resnet50", "vgg16", "small"] = "resnet50"
     weights: str = "none"
-    """``none`` (from scratch) or a local file of backbone weights in torchvision's layout."""
+    """``none`` (from scratch), a name that ``local/fetch_weights.sh --list`` shows, or a file in torchvision's layout."""
     image_size: int = 224
     """Side in pixels of the square that the network sees."""
     resize: int = 256
@@ -167,6 +167,8 @@ class TrainingConfig:
     that of the whole batch, batch statistics are those of a part: see ``vgspeech/training/gradient_cache.py``."""
     init_from: str = "none"
     """Model directory, or file of weights, to start from; parameters that it lacks stay as initialised."""
+    init_audio: str = "none"
+    """The language of that model whose audio encoder those languages start from that it lacks."""
     codebook_start: Literal["kmeans", "random"] = "kmeans"
     """Codebooks that ``init_from`` lacks: k-means of their layer's frames under its weights, or N(0, 1) (released)."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
@@ -194,6 +196,12 @@ class TrainingConfig:
     """Compile the image encoder with torch.compile: a slow first step, then faster ones on a GPU. Needs a C++ compiler."""
     freeze_image_epochs: int = 0
     """The image encoder, its batch statistics too, stays as it is for so many epochs; -1: for ever."""
+    freeze_image: Literal["encoder", "backbone"] = "encoder"
+    """What of it stays: all, or all but its last convolution, which has to be learned where ``image.weights`` are those of
+    another task."""
+    cache_grids: bool = False
+    """The frozen backbone sees every image once, before the first epoch; epochs read what it gave from memory, within
+    ``image_cache_gb``. For freeze_image_epochs: -1, and images that are at most flipped (both sides are kept)."""
     weight_average: float = 0.0
     """Decay of a moving average of the weights, which is then validated and kept instead of them; 0: none, often 0.999."""
     revive_codes: bool = False
@@ -272,25 +280,35 @@ def load_config(
             raise ConfigError(f"not YAML: {error}", where=where) from error
         if not isinstance(values, dict):
             raise ConfigError("expected 'key: value' lines at the top level", where=where)
-    config = _build(schema, values, prefix="", where=where)
+    config = from_values(schema, values, where)
     for override in overrides:  # one by one, so that a message names the one that is wrong
         _apply_override(values, override, option)
-        config = _build(schema, values, prefix="", where=f"{option} {override}")
-    return typing.cast(Schema, config)
+        config = from_values(schema, values, where=f"{option} {override}")
+    return config
 
 
 def save_config(config: Any, path: str | Path) -> None:
     """Write a configuration dataclass as YAML, atomically; ``load_config`` reads it back equal."""
     with atomic_write(path) as stream:
-        yaml.safe_dump(_plain(config), stream, sort_keys=False, allow_unicode=True, width=120)
+        yaml.safe_dump(plain_values(config), stream, sort_keys=False, allow_unicode=True, width=120)
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
+    """A configuration dataclass as dictionaries and lists; ``from_values`` reads it back equal."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: plain_values(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
+        return [plain_values(item) for item in value]
     return value
+
+
+def from_values(schema: type[Schema], values: Any, where: str) -> Schema:
+    """A dataclass from dictionaries and lists, as `load_config` reads it from a file.
+
+    Raises:
+        ConfigError: unknown key, wrong type.
+    """
+    return typing.cast(Schema, _build(schema, values, prefix="", where=where))
 
 
 def _apply_override(values: dict[str, Any], override: str, option: str) -> None:

@@ -238,23 +238,37 @@ def load_embedded(
         DataError: a file is missing, or no caption of a language has its image.
     """
     grids = ArchiveReader(embed_dir / "images.scp")
-    shapes = {image: tuple(map(int, value.split())) for image, value in read_table(embed_dir / "grid_shape").items()}
     captions, left_out = {}, {}
-    for language in read_json(embed_dir / "embed.json")["frame_shift_s"]:
+    for language in embedded_languages(embed_dir):
         frames = ArchiveReader(embed_dir / f"{language}.scp")
         utt2image = read_table(data / "speech" / f"{split}_{language}" / "utt2image")
         ids = [utterance for utterance in frames if utt2image.get(utterance) in grids]
         if not ids:
             raise DataError(f"no {language} caption has an embedded image", where=str(embed_dir / f"{language}.scp"))
         left_out[language] = len(frames) - len(ids)
-        pooled = torch.stack([_pool_caption(torch.from_numpy(frames[utterance])) for utterance in ids])
-        parts = None if pooled_only else _ListedFrames(_Stored(frames, ids))
-        captions[language] = Embedded([utt2image[utterance] for utterance in ids], pooled, parts, ids)
+        captions[language] = stored_captions(frames, ids, [utt2image[utterance] for utterance in ids], pooled_only)
     described = {image for side in captions.values() for image in side.image_ids}
-    ids = [image for image in grids if image in described]
+    images = stored_images(embed_dir, grids, [image for image in grids if image in described], pooled_only)
+    return images, captions, left_out
+
+
+def embedded_languages(embed_dir: Path) -> list[str]:
+    """The languages that ``bin/embed`` embedded there."""
+    return list(read_json(embed_dir / "embed.json")["frame_shift_s"])
+
+
+def stored_captions(frames: ArchiveReader, ids: list[str], image_ids: Sequence[str], pooled_only: bool) -> Embedded:
+    """Some captions of ``<language>.scp``, of the given images; without frames when only pooled vectors are needed."""
+    pooled = torch.stack([_pool_caption(torch.from_numpy(frames[utterance])) for utterance in ids])
+    return Embedded(image_ids, pooled, None if pooled_only else _ListedFrames(_Stored(frames, ids)), ids)
+
+
+def stored_images(embed_dir: Path, grids: ArchiveReader, ids: list[str], pooled_only: bool) -> Embedded:
+    """Some images of ``images.scp``; without cells when only pooled vectors are needed."""
+    shapes = {image: tuple(map(int, value.split())) for image, value in read_table(embed_dir / "grid_shape").items()}
     stored = _Stored(grids, ids, shapes)
     pooled = torch.stack([_pool_image(stored[i]) for i in range(len(ids))])
-    return Embedded(ids, pooled, None if pooled_only else _ListedGrids(stored)), captions, left_out
+    return Embedded(ids, pooled, None if pooled_only else _ListedGrids(stored))
 
 
 def _pool_caption(frames: Tensor) -> Tensor:

@@ -64,6 +64,12 @@ class DataError(VgspeechError):
     exit_code = EXIT_DATA
 
 
+class LockedError(VgspeechError):
+    """Another process is at work there."""
+
+    exit_code = EXIT_LOCKED
+
+
 class Interrupted(VgspeechError):
     """The run was stopped and can be resumed by the same command."""
 

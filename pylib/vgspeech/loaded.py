@@ -86,16 +86,16 @@ class Part:
 
 
 class LoadedModel:
-    """A trained model directory, opened by ``vgspeech.load``."""
+    """A trained model, opened by ``vgspeech.load``."""
 
-    def __init__(self, folder: str | Path, device: str = "cpu") -> None:
-        """Open ``exp/<model>``.
+    def __init__(self, source: str | Path, device: str = "cpu") -> None:
+        """Open ``exp/<model>`` or a packed file.
 
         Raises:
             DataError: there is no trained model, or it is damaged.
         """
         embedding.full_float32()
-        self._model = load_model(folder, device)
+        self._model = load_model(source, device)
         self._settings = front_end_of(self.config)
         self._front_end = FrontEnd(self._settings)
 

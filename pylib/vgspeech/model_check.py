@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 
 from vgspeech.config import ExperimentConfig, ImageEncoderConfig
 from vgspeech.errors import ConfigError
+from vgspeech.pretrained import fetched_copy, read_weights_table
 
 _TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z")
 
@@ -22,8 +24,8 @@ def check_model_config(config: ExperimentConfig) -> None:
     _positive("image.image_size", config.image.image_size)
     if config.loss.scale <= 0:
         raise ConfigError(f"loss.scale is {config.loss.scale}", hint="give a factor above 0, for example 14")
-    if config.image.weights != "none" and not Path(config.image.weights).is_file():
-        raise ConfigError(f"image.weights: no such file: {config.image.weights}", hint=weights_remedy(config.image))
+    if config.image.weights != "none":
+        weights_path(config.image)
     if config.image.resize < config.image.image_size:
         raise ConfigError(
             f"image.resize is {config.image.resize}, smaller than image.image_size {config.image.image_size}",
@@ -44,9 +46,36 @@ def check_model_config(config: ExperimentConfig) -> None:
     _check_resdavenet(config)
 
 
+def weights_path(config: ImageEncoderConfig) -> Path:
+    """The file that ``image.weights`` means: a path, or the copy of a name that ``local/fetch_weights.sh`` knows.
+
+    Raises:
+        ConfigError: no such file, or it has not been fetched; says how to get it.
+    """
+    value, path = config.weights, Path(config.weights)
+    if path.is_file():
+        return path
+    if "/" in value or path.suffix in (".pt", ".pth"):
+        raise ConfigError(f"image.weights: no such file: {value}", hint=weights_remedy(config))
+    copy = fetched_copy(value)
+    if copy is not None:
+        return copy
+    known = {name: item for name, item in read_weights_table().items() if item.kind == "backbone"}
+    if value not in known:
+        near = difflib.get_close_matches(value, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else weights_remedy(config)
+        raise ConfigError(f"image.weights: neither a file nor a name that is known: {value}", hint=hint)
+    raise ConfigError(
+        f"image.weights: {value} is not on this machine ({known[value].size}, {known[value].licence})",
+        hint=f"fetch it once: local/fetch_weights.sh {value}",
+    )
+
+
 def weights_remedy(config: ImageEncoderConfig) -> str:
     """What to do when ``image.weights`` does not serve."""
-    return f"give a file of {config.type} weights as torchvision publishes them, or image.weights: none to start from scratch"
+    named = [name for name in read_weights_table() if name.startswith(f"{config.type}-")]
+    fetch = f"name {' or '.join(named)} (local/fetch_weights.sh fetches it), " if named else ""
+    return f"{fetch}give a file of {config.type} weights as torchvision publishes them, or none to start from scratch"
 
 
 def _check_languages(languages: tuple[str, ...]) -> None:

@@ -198,17 +198,31 @@ def _pooled_scores(rows: Tensor, columns: Tensor) -> BlockScores:
 
 
 def _part_scores(captions: Embedded, images: Embedded, similarity: SimilarityConfig) -> BlockScores | Screen:
-    if captions.parts is None or images.parts is None:
-        raise ValueError(f"{similarity.type} needs unpooled embeddings")
-    frames_of, grids_of = captions.parts, images.parts
     if similarity.type == "MISA":
-        return Screen(frames_of, grids_of, similarity.normalise)
+        return Screen(*_parts(captions, images, similarity), similarity.normalise)
+    return caption_image_scores(captions, images, similarity)
+
+
+def caption_image_scores(captions: Embedded, images: Embedded, similarity: SimilarityConfig) -> BlockScores:
+    """Gives blocks of the scores of all captions (rows) and images (columns), as the model compares them."""
+    if similarity.type == "SISA":
+        return _pooled_scores(_comparable(captions.pooled, similarity), _comparable(images.pooled, similarity))
+    frames_of, grids_of = _parts(captions, images, similarity)
 
     def scores(rows: Tensor, columns: Tensor) -> Tensor:
         frames, lengths = frames_of(rows)
         return score_matrix(grids_of(columns), frames, lengths, similarity).T.cpu()
 
     return scores
+
+
+_Parts = Callable[[Tensor], Any]
+
+
+def _parts(captions: Embedded, images: Embedded, similarity: SimilarityConfig) -> tuple[_Parts, _Parts]:
+    if captions.parts is None or images.parts is None:
+        raise ValueError(f"{similarity.type} needs unpooled embeddings")
+    return captions.parts, images.parts
 
 
 def _summarise(

@@ -86,22 +86,40 @@ def test_results_in_a_table(bilingual: Path) -> None:
     assert {one["p"] for one in same["differences"]} == {1} and same["tested_on"] == "mini/test"
 
 
-def test_a_model_in_five_lines_of_python(bilingual: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(bilingual)
-    speech = SpeechSet.load("data/mini/speech/test_en")
+@pytest.fixture
+def beside(bilingual: Path, tmp_path: Path) -> tuple[Path, str]:
+    """A folder with exp/mini, caption.wav and photo.jpg, as README and docs/api.md have them, and the caption's id."""
+    speech = SpeechSet.load(bilingual / "data/mini/speech/test_en")
     utt = speech.ids[0]
-    image = speech.utt2image[utt]
-    shutil.copy(speech.audio_location(utt)[0], tmp_path / "caption.wav")
-    shutil.copy(ImageSet.load("data/mini/images/test").paths[image], tmp_path / "photo.jpg")
+    shutil.copy(bilingual / speech.audio_location(utt)[0], tmp_path / "caption.wav")
+    paths = ImageSet.load(bilingual / "data/mini/images/test").paths
+    shutil.copy(bilingual / paths[speech.utt2image[utt]], tmp_path / "photo.jpg")
     (tmp_path / "exp").symlink_to(bilingual / "exp")
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert all(re.fullmatch(r"\d\.\d\d to .* s: x \d+, y \d+ \(score .*\)", line) for line in done.stdout.splitlines())
+    return tmp_path, utt
 
-    # The same numbers as the pipeline's own.
+
+def python_of(page: str) -> str:
+    """All Python of a page, to be run in one go."""
+    return "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL))
+
+
+@pytest.mark.parametrize(("page", "least"), [("README.md", 1), ("docs/api.md", 6)])
+def test_the_python_of_the_pages_runs(beside: tuple[Path, str], page: str, least: int) -> None:
+    done = subprocess.run([sys.executable, "-c", python_of(page)], cwd=beside[0], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    parts = [line for line in lines if re.fullmatch(r"\d\.\d\d to .* s: x \d+, y \d+ \(score .*\)", line)]
+    assert parts and len(lines) >= least and (page != "README.md" or parts == lines)
+
+
+def test_a_model_in_python_gives_the_numbers_of_the_pipeline(
+    bilingual: Path, beside: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, utt = beside
+    monkeypatch.chdir(bilingual)
     model = vgspeech.load("exp/mini")
-    caption, picture = model.embed_speech(tmp_path / "caption.wav", "en"), model.embed_image(tmp_path / "photo.jpg")
+    caption, picture = model.embed_speech(folder / "caption.wav", "en"), model.embed_image(folder / "photo.jpg")
     embed = Path("exp/mini/eval/mini/test/embed")
+    image = SpeechSet.load("data/mini/speech/test_en").utt2image[utt]
     np.testing.assert_allclose(caption.frames, ArchiveReader(embed / "en.scp")[utt], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(picture.flat, ArchiveReader(embed / "images.scp")[image], rtol=1e-4, atol=1e-4)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
+import torch
+import torchvision
 
 from recipe_runner import ROOT, run
 from vgspeech.datadir import ImageSet, SpeechSet
+from vgspeech.pretrained import HEADER
 
 LANGUAGES = {"en": "bam", "hi": "fra"}
+ONLY_IN_FULL = pytest.mark.skipif(os.environ.get("VGS_FULL") != "1", reason="runs with tests/run.sh --full only")
 FAST = ("--set", "training.epochs=2", "--set", "training.precision=float32", "--nj", "2")
 
 
@@ -73,3 +78,37 @@ def test_from_a_table_to_a_lexicon(manifest: Path, tmp_path: Path) -> None:
 def test_mistakes_get_help(manifest: Path, tmp_path: Path, options: tuple[str, ...], told: str) -> None:
     words = [str(manifest) if word == "MANIFEST" else word for word in options]
     assert told in run("own", tmp_path, *words, "--stop-stage", "0", status=2)
+
+
+@ONLY_IN_FULL
+def test_images_understood_from_the_start(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """conf/pretrained.yaml, with random weights in the place of torchvision's, which a test does not download."""
+    monkeypatch.setenv("VGS_WEIGHTS", str(tmp_path / "weights"))
+    work, options = tmp_path / "work", ("--manifest", str(manifest), "--langs", "bam fra", *FAST)
+    options += ("--train-config", str(ROOT / "egs/own/conf/pretrained.yaml"))
+    work.mkdir()
+    assert "fetch it once: local/fetch_weights.sh resnet18-imagenet" in run("own", work, *options, status=2)
+    assert not list(work.iterdir())
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), tmp_path / "r.pth")
+    line = ("resnet18-imagenet", "backbone", "direct", "r.pth", "-", "-", "http://127.0.0.1:9/", "x", "x")
+    (tmp_path / "table.tsv").write_text("\t".join(HEADER) + "\n" + "\t".join(line) + "\n")
+    fetch = [ROOT / "local/fetch_weights.sh", "--table", "table.tsv", "--from", "r.pth", "resnet18-imagenet"]
+    subprocess.run(fetch, cwd=tmp_path, check=True)
+    run("own", work, *options, "--stop-stage", "6")
+    (log,) = work.glob("exp/pretrained_own/train.log")
+    assert log.read_text().count("the frozen backbone saw all images once") == 1
+    run("own", work, *options, "--stage", "report")
+    assert "resnet18, starting from resnet18-imagenet, backbone frozen" in (log.parent / "report/index.html").read_text()
+    (tmp_path / "weights/r.pth").write_bytes(b"changed")
+    said = run("own", work, *options, "--tag", "again", "--stop-stage", "0", status=3)
+    assert "is not what it was when it came" in said
+
+
+@ONLY_IN_FULL
+def test_a_second_language_starts_from_the_first(manifest: Path, tmp_path: Path) -> None:
+    options = ("--manifest", str(manifest), *FAST, "--stop-stage", "4")
+    run("own", tmp_path, "--langs", "bam", *options)
+    first = str(tmp_path / "exp/small_own")
+    run("own", tmp_path, "--langs", "bam fra", "--tag", "warm", "--init-from", first, "--init-audio", "bam", *options)
+    log = (tmp_path / "exp/small_own_warm/train.log").read_text()
+    assert f"started from {first}/best.pt" in log and "as initialised: none; not used: none" in log

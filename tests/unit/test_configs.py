@@ -24,6 +24,7 @@ from vgspeech.training.step import backward, make_scaler, update
 CONF = Path(__file__).parents[2] / "egs"
 CONFIGS = [path for path in sorted(CONF.glob("*/conf/*.yaml")) if "languages:" in path.read_text(encoding="utf-8")]
 NAMES = {"davenet", "resdavenet", "resdavenet_vq23", "hindi_english", "hindi_english_japanese"}
+NOTHING_FETCHED = ["image.weights=none"]
 every_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parts[-3]}/{p.name}")
 
 
@@ -40,7 +41,7 @@ def test_the_promised_configurations_are_there() -> None:
 
 @every_config
 def test_every_config_builds_and_encodes_at_full_size(path: Path) -> None:
-    config = load_config(ExperimentConfig, path)
+    config = load_config(ExperimentConfig, path, NOTHING_FETCHED)
     check_model_config(config)
     check_training_config(config)
     # One language shows as much as three and takes a third of the memory.
@@ -55,7 +56,7 @@ def test_every_config_builds_and_encodes_at_full_size(path: Path) -> None:
 @every_config
 def test_every_config_does_a_training_step(path: Path) -> None:
     torch.manual_seed(0)
-    config = narrow(load_config(ExperimentConfig, path, ["training.precision=float32"]))
+    config = narrow(load_config(ExperimentConfig, path, ["training.precision=float32", *NOTHING_FETCHED]))
     model = build_model(config).train()
     bins, rows = front_end_of(config).num_mel_bins, np.arange(2)
     speech = {lang: (torch.randn(2, 40, bins), torch.tensor([40, 25])) for lang in config.languages}

@@ -44,4 +44,4 @@ def test_help_usage_and_missing_inputs(step: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", STEPS, ids=lambda path: path.name)
 def test_job_runner_is_run_pl(step: Path) -> None:
     found = re.findall(r"^cmd=(\S*)", step.read_text(), re.MULTILINE)
-    assert found == (["run.pl"] if "$cmd " in step.read_text() else [])
+    assert found == (["run.pl"] if re.search(r"\$cmd\b", step.read_text()) else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import re
@@ -16,6 +17,7 @@ import soundfile
 
 from planted_corpus import Planted, make_planted
 from vgspeech.bin import make_report, plot_matchmaps
+from vgspeech.config import ExperimentConfig, TrainingConfig, load_config, save_config
 from vgspeech.errors import DataError
 from vgspeech.files import write_json
 from vgspeech.localize.captions import choose_captions
@@ -230,6 +232,24 @@ def test_not_a_model_directory(planted: Planted, monkeypatch: pytest.MonkeyPatch
     (planted.model / "config.yaml").unlink()
     with pytest.raises(DataError, match="not a model directory"):
         run(monkeypatch, planted)
+
+
+@pytest.mark.parametrize(
+    ("weights", "training", "told"),
+    [
+        ("none", TrainingConfig(), "small, from scratch"),
+        ("resnet18-imagenet", TrainingConfig(), "small, starting from resnet18-imagenet"),
+        ("/a/b.pth", TrainingConfig(freeze_image_epochs=-1, freeze_image="backbone"), "from b.pth, backbone frozen"),
+        ("none", TrainingConfig(init_from="exp/first", freeze_image_epochs=-1), "from the model first, frozen"),
+    ],
+)
+def test_the_page_says_what_the_images_were_learned_from(
+    planted: Planted, monkeypatch: pytest.MonkeyPatch, weights: str, training: TrainingConfig, told: str
+) -> None:
+    config = load_config(ExperimentConfig, planted.model / "config.yaml")
+    image = dataclasses.replace(config.image, type="small", weights=weights)
+    save_config(dataclasses.replace(config, image=image, training=training), planted.model / "config.yaml")
+    assert told in run(monkeypatch, planted)
 
 
 def test_numbers_as_people_read_them() -> None:

@@ -131,6 +131,13 @@ def test_start_from_another_model(tmp_path: Path) -> None:
     assert load_initial(build_model(quantised(6)), tmp_path / "second.pt").new_codebooks == []
     assert torch.equal(second.image.backbone.conv1.weight, first.image.backbone.conv1.weight)
     assert "as initialised: audio.en.quant2, audio.hi.quant2; not used: none" in said
+    french = build_model(dataclasses.replace(micro_config(), languages=("fr", "hi")))
+    load_initial(french, tmp_path, "en")
+    for language, source in (("fr", "en"), ("hi", "hi")):
+        encoder, wanted = french.audio_encoder(language).state_dict(), first.audio_encoder(source).state_dict()
+        assert all(torch.equal(value, wanted[key]) for key, value in encoder.items())
+    with pytest.raises(ConfigError, match=r"has no language 'de'\n  it has: en, hi"):
+        load_initial(french, tmp_path, "de")
     wide = dataclasses.replace(micro_config(), embedding_dim=20)
     with pytest.raises(ConfigError, match=r"audio\.en\.embedder\.weight has shape \[16, 12, 1, 1\]"):
         load_initial(build_model(wide), tmp_path / "best.pt")

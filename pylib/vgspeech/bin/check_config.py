@@ -9,6 +9,7 @@ from vgspeech.config import ExperimentConfig, load_config
 from vgspeech.corpora.mini.config import MiniCorpusConfig
 from vgspeech.errors import run_main
 from vgspeech.model_check import check_model_config
+from vgspeech.pretrained import checked_copy, weights_folder
 from vgspeech.training.check import check_training_config
 
 VERSION = 1
@@ -27,6 +28,7 @@ def main() -> None:
         config = load_config(ExperimentConfig, args.config, args.set)
         check_model_config(config)
         check_training_config(config)
+        checked_copy(config.image.weights, weights_folder())
     changed = len(args.set + args.mini_set)
     print(f"{args.config}: every entry is known, of the right kind and possible, {changed} of them changed")
 

@@ -27,8 +27,8 @@ from vgspeech.lexicon.evaluate import (
 from vgspeech.lexicon.one_language import FoundWords, mirror_rows
 from vgspeech.lexicon.peaks import Peaks
 from vgspeech.lexicon.precision import precision_recall, share_right
-from vgspeech.tables import write_tsv
 from vgspeech.lexicon.write import cluster_statistics, varied
+from vgspeech.tables import write_tsv
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

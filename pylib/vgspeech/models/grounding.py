@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vgspeech.config import ExperimentConfig, FrontEndConfig, load_config
+from vgspeech.config import ExperimentConfig, FrontEndConfig
 from vgspeech.errors import DataError
-from vgspeech.files import atomic_write
 from vgspeech.model_check import check_model_config
 from vgspeech.models.davenet import Davenet
 from vgspeech.models.encoder import AudioEncoder
@@ -68,6 +65,14 @@ class GroundingModel(nn.Module):
         """(B, 3, H, W) ImageNet-normalised images to grids (B, H', W', D)."""
         grids: Tensor = self.image(images)
         return grids
+
+    def image_features(self, images: Tensor) -> Tensor:
+        """The first part of :meth:`encode_images`: what the backbone gives, (B, C, H', W')."""
+        return self.image.features(images)
+
+    def embed_features(self, features: Tensor) -> Tensor:
+        """The rest of it: (B, C, H', W') to grids (B, H', W', D)."""
+        return self.image.embed(features)
 
     def audio_layers(self, lang: str, feats: Tensor, lengths: Tensor) -> dict[str, Frames]:
         """Intermediate outputs of an audio encoder by name, and its codes where quantised."""
@@ -157,33 +162,3 @@ def build_model(config: ExperimentConfig) -> GroundingModel:
     check_model_config(config)
     model = GroundingModel(config)
     return model.to(memory_format=torch.channels_last)
-
-
-def save_weights(model: GroundingModel, path: str | Path) -> None:
-    """Write the model's state dict, whole or not at all."""
-    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    with atomic_write(path, "wb") as stream:
-        torch.save(state, stream)
-
-
-def load_model(model_dir: str | Path, device: str | torch.device = "cpu") -> GroundingModel:
-    """The trained model of a model directory (``config.yaml`` and ``best.pt``), in evaluation mode.
-
-    Raises:
-        DataError: a file is missing, damaged, or not of this configuration.
-    """
-    model_dir = Path(model_dir)
-    for name in ("config.yaml", "best.pt"):
-        if not (model_dir / name).is_file():
-            raise DataError("no trained model here", where=str(model_dir / name), hint="run the recipe's stage 4 first")
-    config = load_config(ExperimentConfig, model_dir / "config.yaml")
-    # Trained weights replace those of the backbone file, which need not exist any more.
-    model = build_model(replace(config, image=replace(config.image, weights="none")))
-    model.config = config
-    try:
-        state = torch.load(model_dir / "best.pt", map_location="cpu", weights_only=True)
-        model.load_state_dict(state)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"weights cannot be loaded: {first}", where=str(model_dir / "best.pt")) from error
-    return model.to(device).eval()

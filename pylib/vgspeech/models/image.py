@@ -8,14 +8,12 @@ opens a model would wait for it.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
 from vgspeech.config import ImageEncoderConfig
 from vgspeech.errors import ConfigError
-from vgspeech.model_check import weights_remedy
+from vgspeech.model_check import weights_path, weights_remedy
 from vgspeech.models.masked import MaskedBatchNorm
 from vgspeech.models.recompute import run_block
 from vgspeech.models.weights import read_tensors
@@ -31,9 +29,21 @@ class ImageEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, H', W', D)."""
-        if images.device.type == "cpu" or images.is_cuda:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return self.embedder(self.backbone(images)).permute(0, 2, 3, 1)
+        return self.embed(self.features(images))
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the backbone gives: (B, 3, H, W) -> (B, C, H', W')."""
+        features: Tensor = self.backbone(_channels_last(images))
+        return features
+
+    def embed(self, features: Tensor) -> Tensor:
+        """What the embedding convolution makes of it: (B, C, H', W') -> (B, H', W', D)."""
+        return self.embedder(_channels_last(features)).permute(0, 2, 3, 1)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """In the memory order that the weights have, on devices whose convolutions gain by it."""
+    return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" or x.is_cuda else x
 
 
 class _ResNet(nn.Module):
@@ -149,7 +159,7 @@ def build_image_encoder(config: ImageEncoderConfig, embedding_dim: int) -> Image
 
 def _load_backbone(backbone: nn.Module, config: ImageEncoderConfig) -> None:
     """Fill a backbone from a state dict in torchvision's layout (the classifier is left out)."""
-    state = read_tensors(Path(config.weights), "image.weights", weights_remedy(config))
+    state = read_tensors(weights_path(config), "image.weights", weights_remedy(config))
     prefix = "features." if config.type == "vgg16" else ""
     wanted = {key: state[prefix + key] for key in backbone.state_dict() if prefix + key in state}
     absent = [key for key in backbone.state_dict() if key not in wanted and not key.endswith("num_batches_tracked")]

@@ -27,8 +27,9 @@ from vgspeech.config import (
 )
 from vgspeech.errors import DataError, UsageError
 from vgspeech.files import atomic_folder
-from vgspeech.models.grounding import GroundingModel, build_model, save_weights
+from vgspeech.models.grounding import GroundingModel, build_model
 from vgspeech.models.released import Layout, load_released_state
+from vgspeech.models.stored import save_weights
 
 FRONT_END = FrontEndConfig(name="logmel", type="davenet")
 """What all released checkpoints were trained on."""

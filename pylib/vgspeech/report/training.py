@@ -31,7 +31,6 @@ def training_section(
 
 def _settings(config: ExperimentConfig) -> list[tuple[str, str]]:
     audio, image, loss, training = config.audio, config.image, config.loss, config.training
-    backbone = "from scratch" if image.weights == "none" else f"from {Path(image.weights).name}"
     quantizers = f", quantisers at {', '.join(map(str, audio.quantizers))}" if audio.quantizers else ""
     objective = loss.type if loss.type == "infonce" else f"triplet ({', '.join(loss.mining)}), margin {loss.margin:g}"
     bridge = "" if loss.language_language_weight or len(config.languages) < 2 else "; images are the only bridge"
@@ -41,13 +40,24 @@ def _settings(config: ExperimentConfig) -> list[tuple[str, str]]:
         ("features", text(f"{config.front_end}, normalised per {config.normalisation}")
          if config.normalisation != "none" else text(config.front_end)),
         ("audio encoders", text(f"{audio.type}, {len(config.languages)} x {len(audio.widths)} stages{quantizers}")),
-        ("image encoder", text(f"{image.type}, {backbone}")),
+        ("image encoder", text(f"{image.type}, {_start(config)}")),
         ("embedding", text(f"{config.embedding_dim} dimensions, {config.similarity.type}{normalised}")),
         ("loss", text({"infonce": "InfoNCE"}.get(objective, objective) + bridge)),
         ("batch", text(f"{training.batch_size} images, {training.optimizer}, rate {training.learning_rate:g}")),
         ("epochs", text(training.epochs)),
         ("seed", text(config.seed)),
     ]  # fmt: skip
+
+
+def _start(config: ExperimentConfig) -> str:
+    """What the image encoder started from, and whether it learned."""
+    training, weights = config.training, config.image.weights
+    start = "from scratch" if weights == "none" else f"starting from {Path(weights).name}"
+    if training.init_from != "none":
+        start = f"starting from the model {Path(training.init_from).name}"
+    if training.freeze_image_epochs < 0:
+        start += ", frozen" if training.freeze_image == "encoder" else ", backbone frozen"
+    return start
 
 
 def _run(model: Path, metrics: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -71,6 +71,11 @@ def draw_image_changes(n: int, config: AugmentConfig, generator: np.random.Gener
     return ImageChanges(shift, flip, np.column_stack([area, ratio, generator.random((n, 2))]))
 
 
+def no_image_changes(n: int) -> ImageChanges:
+    """For n images that stay as they are."""
+    return ImageChanges(np.zeros((n, 2), np.int64), np.zeros(n, np.bool_), np.tile([1.0, 1.0, 0.5, 0.5], (n, 1)))
+
+
 def draw_speech_changes(n: int, config: AugmentConfig, generator: np.random.Generator) -> SpeechChanges:
     """Draw for n captions."""
     (more,) = generator.spawn(1)  # a stream of its own: what it draws leaves the other draws as they are

@@ -93,10 +93,32 @@ def _check_training(config: ExperimentConfig, dev_split: str | None) -> None:
             "training.tensorboard is true but TensorBoard is not installed",
             hint="pip install tensorboard, or leave it out: metrics.jsonl holds the same numbers",
         )
+    _check_cached_grids(config)
+    if settings.init_audio != "none" and settings.init_from == "none":
+        raise ConfigError(
+            f"training.init_audio is {settings.init_audio} but training.init_from is none",
+            hint="name the model that has this language in init_from, or leave init_audio out",
+        )
     if settings.init_from != "none" and not Path(settings.init_from).exists():
         raise ConfigError(
             f"training.init_from: no such file or model directory: {settings.init_from}",
             hint="train that model first, or set training.init_from: none",
+        )
+
+
+def _check_cached_grids(config: ExperimentConfig) -> None:
+    settings, augment = config.training, config.augment
+    if not settings.cache_grids:
+        return
+    if settings.freeze_image_epochs != -1:
+        raise ConfigError(
+            f"training.cache_grids is true but training.freeze_image_epochs is {settings.freeze_image_epochs}",
+            hint="an image encoder that learns sees other images every epoch: set freeze_image_epochs: -1, or cache_grids: false",
+        )
+    if augment.image_shift or augment.image_crop_scale < 1:
+        raise ConfigError(
+            "training.cache_grids is true but images are shifted or cropped at random",
+            hint="set augment.image_shift: 0 and augment.image_crop_scale: 1 (flips may stay), or cache_grids: false",
         )
 
 

@@ -21,7 +21,6 @@ from vgspeech.training.augment import (
     crop_speech,
     draw_image_changes,
     draw_speech_changes,
-    shift_and_flip,
     warp_speech,
 )
 from vgspeech.training.inputs import Indices
@@ -88,7 +87,8 @@ class Batch(NamedTuple):
     """One process's part of a batch, and the plan of the whole."""
 
     images: Tensor
-    """(b, S, S, 3) uint8: a quarter of what the network's float32 takes on the way to the device."""
+    """(b, S, S, 3) uint8: a quarter of what the network's float32 takes on the way to the device. With
+    ``training.cache_grids`` what the backbone makes of them: (b, C, H, W), floating point."""
     speech: dict[str, tuple[Tensor, Tensor]]
     """Language -> features (n, T, F), zero beyond each caption, and lengths (n,); without languages that are absent."""
     plan: BatchPlan
@@ -117,7 +117,7 @@ class EpochBatches(Dataset[Batch]):
         generator = np.random.default_rng([self._config.seed, CHANGES, self._epoch, step])
         mine = np.arange(*process_rows(len(plan.images), self._rank, self._world_size))
         changes = draw_image_changes(len(plan.images), augment, generator).rows(mine)
-        pictures = shift_and_flip(self._data.pictures.take(plan.images[mine], changes.crop), changes)
+        pictures = self._data.pictures.take(plan.images[mine], changes)
         speech = {}
         for language, captions in plan.captions.items():
             if not len(captions):

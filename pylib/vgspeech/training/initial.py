@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from vgspeech.errors import ConfigError
 from vgspeech.models import GroundingModel
@@ -20,7 +22,7 @@ class Initial(NamedTuple):
     """Those of ``GroundingModel.quantizers()`` that the start lacks."""
 
 
-def load_initial(model: GroundingModel, start: str | Path) -> Initial:
+def load_initial(model: GroundingModel, start: str | Path, audio: str = "none") -> Initial:
     """Fill a fresh model with what another one has by the same names.
 
     A warm-start chain adds parts step by step (quantisers, a language): such parts keep their initial values. What has the
@@ -30,9 +32,10 @@ def load_initial(model: GroundingModel, start: str | Path) -> Initial:
     Args:
         model: changed in place.
         start: a model directory (its best.pt is taken) or a file of weights.
+        audio: the language of it whose audio encoder those languages start from that it lacks; ``none``: afresh.
 
     Raises:
-        ConfigError: no such file, not a file of weights, another shape, or nothing in common.
+        ConfigError: no such file, not a file of weights, another shape, nothing in common, or no such language.
     """
     path = Path(start) / "best.pt" if Path(start).is_dir() else Path(start)
     try:
@@ -43,8 +46,10 @@ def load_initial(model: GroundingModel, start: str | Path) -> Initial:
         ) from error
     except Exception as error:  # torch raises many kinds for a file that is damaged or none of its own
         raise ConfigError(
-            f"training.init_from: {path} cannot be read: {type(error).__name__}", hint="give a best.pt of ours"
+            f"training.init_from: {path} cannot be read: {type(error).__name__}", hint="give a model directory, or its best.pt"
         ) from error
+    if audio != "none" and isinstance(given, dict):
+        given = given | _audio_of_another_language(given, audio, model.config.languages, path)
     own = model.state_dict()
     if not isinstance(given, dict) or not (common := [key for key in own if key in given]):
         raise ConfigError(
@@ -63,6 +68,24 @@ def load_initial(model: GroundingModel, start: str | Path) -> Initial:
     counts = f"{len(common)} of {len(own)} tensors"
     new = [name for name in model.quantizers() if "audio.{}.{}.codebook".format(*name.split("/")) not in given]
     return Initial(f"started from {path}: {counts}; as initialised: {fresh}; not used: {unused}", new)
+
+
+def _audio_of_another_language(
+    given: dict[str, Tensor], audio: str, languages: Sequence[str], path: Path
+) -> dict[str, Tensor]:
+    """The audio encoder of a language, once for every language that has none there."""
+    there = {key.split(".")[1] for key in given if key.startswith("audio.")}
+    if audio not in there:
+        hint = f"it has: {', '.join(sorted(there)) or 'none'}"
+        raise ConfigError(f"training.init_audio: {path} has no language '{audio}'", hint=hint)
+    prefix = f"audio.{audio}."
+    return {
+        f"audio.{language}.{key.removeprefix(prefix)}": value
+        for language in languages
+        if language not in there
+        for key, value in given.items()
+        if key.startswith(prefix)
+    }
 
 
 def _parts(keys: object) -> str:

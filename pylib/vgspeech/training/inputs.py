@@ -1,4 +1,5 @@
-"""What training reads, from memory where it fits: feature frames of captions, and decoded images."""
+"""What training reads, from memory where it fits: feature frames of captions, decoded images, and what a frozen backbone
+makes of images."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from vgspeech.archive import ArchiveReader
 from vgspeech.audio import normalise
 from vgspeech.config import ExperimentConfig
 from vgspeech.images import PackedImages, evaluation_view
-from vgspeech.training.augment import crop_and_resize
+from vgspeech.training.augment import ImageChanges, crop_and_resize, shift_and_flip
 
 Indices = npt.NDArray[np.int64]
 
@@ -75,14 +76,15 @@ class Pictures:
     Args:
         packed: the image files.
         lines: (N,) which of ``packed.keys_array`` each image is.
-        config: image size, random crops, and ``training.image_cache_gb``.
+        config: image size, random crops, ``training.image_cache_gb``, and ``training.cache_grids``, with which every
+            image is read once.
     """
 
     def __init__(self, packed: PackedImages, lines: Indices, config: ExperimentConfig) -> None:
         self._packed, self._lines, self._settings = packed, lines, config.image
         self._random_crop = config.augment.image_crop_scale < 1.0
         self._cache: list[Tensor] = []
-        left = config.training.image_cache_gb * 2**30
+        left = 0.0 if config.training.cache_grids else config.training.image_cache_gb * 2**30
         for number in range(len(lines) if left > 0 else 0):
             picture = self._read(number)
             left -= picture.nbytes
@@ -97,10 +99,31 @@ class Pictures:
             return torch.from_numpy(pixels)
         return torch.from_numpy(evaluation_view(pixels, self._settings.resize, self._settings.image_size))
 
-    def take(self, indices: Indices, crops: npt.NDArray[np.float64]) -> Tensor:
-        """Some images as (N, S, S, 3) uint8, cropped by rows of ``ImageChanges.crop`` where random crops are on."""
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def take(self, indices: Indices, changes: ImageChanges) -> Tensor:
+        """Some images as (N, S, S, 3) uint8, changed; crops are taken where random crops are on."""
         pictures = [self._cache[i] if i < len(self._cache) else self._read(int(i)) for i in indices]
         if self._random_crop:
             size = self._settings.image_size
-            pictures = [crop_and_resize(p, crop, size) for p, crop in zip(pictures, crops, strict=True)]
-        return torch.stack(pictures)
+            pictures = [crop_and_resize(p, crop, size) for p, crop in zip(pictures, changes.crop, strict=True)]
+        return shift_and_flip(torch.stack(pictures), changes)
+
+
+class Grids:
+    """What a frozen backbone makes of every image (``training.cache_grids``).
+
+    Args:
+        values: (V, N, C, H, W) floating point; V is 1 or, where images are flipped, 2: as they are and mirrored.
+    """
+
+    def __init__(self, values: Tensor) -> None:
+        self.values = values
+
+    def __len__(self) -> int:
+        return self.values.shape[1]
+
+    def take(self, indices: Indices, changes: ImageChanges) -> Tensor:
+        """Those of some images, or of their mirror images where ``changes`` flips them: (n, C, H, W)."""
+        return self.values[torch.from_numpy(changes.flip.astype(np.int64)), torch.from_numpy(indices)]

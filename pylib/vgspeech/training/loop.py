@@ -24,6 +24,7 @@ from vgspeech.models import GroundingModel, build_model, save_weights
 from vgspeech.retrieval import RetrievalTable, evaluate
 from vgspeech.training.average import WeightAverage
 from vgspeech.training.board import Board
+from vgspeech.training.cached_grids import cached_grids
 from vgspeech.training.check import check_training_config
 from vgspeech.training.checkpoint import load_checkpoint, record_start, same_experiment, save_checkpoint, start_facts
 from vgspeech.training.codebook_start import start_codebooks
@@ -31,6 +32,7 @@ from vgspeech.training.codebooks import codebook_usage, revive_codes, start_coun
 from vgspeech.training.data import EpochBatches
 from vgspeech.training.distributed import Processes
 from vgspeech.training.initial import load_initial
+from vgspeech.training.inputs import Pictures
 from vgspeech.training.schedule import freeze_image, make_optimizer, schedule, set_schedule
 from vgspeech.training.selection import Scores, keep_weights, out_of_patience, ranked
 from vgspeech.training.signals import StopRequest
@@ -119,12 +121,14 @@ class Trainer:
         settings = self.config.training
         checkpoint = load_checkpoint(out / "checkpoints")
         if checkpoint is None and settings.init_from != "none":
-            self._start_from(settings.init_from)
+            self._start_from(settings.init_from, settings.init_audio)
         self.average = WeightAverage(model, settings.weight_average) if settings.weight_average else None
         self.optimizer = make_optimizer(model, settings)
         self.scaler = make_scaler(self.config, processes)
         if checkpoint is not None:
             self._restore(checkpoint)
+        if settings.cache_grids:
+            self._cache_grids()
         if settings.compile:
             model.image.compile()
         self.interrupted = out / "checkpoints" / "interrupted"
@@ -138,9 +142,9 @@ class Trainer:
             if settings.tensorboard:
                 self.board = Board(out / "tensorboard", self.state.epoch)
 
-    def _start_from(self, start: str) -> None:
+    def _start_from(self, start: str, audio: str) -> None:
         """Weights of another model, and codebooks that it lacks from data."""
-        initial = load_initial(self.model, start)
+        initial = load_initial(self.model, start, audio)
         self.log(initial.summary)
         if initial.new_codebooks and self.config.training.codebook_start == "kmeans":
             self.state.codebook_start = start_codebooks(
@@ -230,6 +234,15 @@ class Trainer:
         self.state = State(epoch=state.epoch + 1, history=state.history, best=state.best, finished=finished)
         self._save()
         return line
+
+    def _cache_grids(self) -> None:
+        """Put what the frozen backbone makes of the images in their place."""
+        started, pictures = time.monotonic(), self.training_set.pictures
+        assert isinstance(pictures, Pictures)
+        grids = cached_grids(self.model, pictures, self.config, self.processes.device)
+        self.training_set = dataclasses.replace(self.training_set, pictures=grids)
+        size, seconds = grids.values.nbytes / 2**20, time.monotonic() - started
+        self.log(f"the frozen backbone saw all images once: {size:.0f} MB, {seconds:.1f} s")
 
     def _pause(self, due: bool) -> None:
         """Between two updates: write a checkpoint when one is due, and stop, all processes alike, if a signal asks for it."""

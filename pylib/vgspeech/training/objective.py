@@ -45,10 +45,14 @@ def batch_loss(
 
 
 def encode_images(model: GroundingModel, images: Tensor, device: torch.device) -> Tensor:
-    """Images (b, S, S, 3) uint8 to grids (b, H, W, D), float32 or wider; one cell of their mean for SISA."""
-    with _autocast(model, device):
-        inputs = to_tensor(images.to(device, non_blocking=True)).to(model.log_scale.dtype)
-        grids = model.encode_images(inputs)
+    """Images (b, S, S, 3) uint8, or what the backbone made of them, to grids (b, H, W, D), float32 or wider; one cell of
+    their mean for SISA."""
+    inputs = images.to(device, non_blocking=True)
+    with autocast(model, device):
+        if inputs.is_floating_point():
+            grids = model.embed_features(inputs)
+        else:
+            grids = model.encode_images(to_tensor(inputs).to(model.log_scale.dtype))
     if model.config.similarity.type == "SISA":
         return pool_grid(grids)[:, None, None]
     return _wide(grids)
@@ -58,7 +62,7 @@ def encode_speech(
     model: GroundingModel, language: str, features: Tensor, lengths: Tensor, device: torch.device
 ) -> Frames:
     """Features (n, T, F) and lengths (n,) to frames, float32 or wider; one frame of their mean for SISA."""
-    with _autocast(model, device):
+    with autocast(model, device):
         inputs = features.to(device, model.log_scale.dtype, non_blocking=True)
         values, out_lengths = model.encode_audio(language, inputs, lengths)
     if model.config.similarity.type == "SISA":
@@ -114,7 +118,7 @@ def _gather(views: Mapping[str, Tensor | Frames], plan: BatchPlan, processes: Pr
     return whole
 
 
-def _autocast(model: GroundingModel, device: torch.device) -> torch.autocast:
+def autocast(model: GroundingModel, device: torch.device) -> torch.autocast:
     """The precision that the encoders run in."""
     precision = model.config.training.precision
     low = torch.float16 if precision == "float16" else torch.bfloat16

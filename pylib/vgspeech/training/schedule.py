@@ -54,14 +54,16 @@ def _cosine(start: float, end: float, part: float) -> float:
 
 
 def freeze_image(model: GroundingModel, config: TrainingConfig, epoch: int) -> bool:
-    """Hold the image encoder fixed, its batch statistics too, or let it learn, as the epoch demands; whether it is held.
+    """Hold the image encoder (or its backbone alone) fixed, its batch statistics too, or let it learn, as the epoch
+    demands; whether it is held.
 
     Call it after ``model.train()``.
     """
     held = config.freeze_image_epochs < 0 or epoch <= config.freeze_image_epochs
-    model.image.requires_grad_(not held)
+    part = model.image if config.freeze_image == "encoder" else model.image.backbone
+    part.requires_grad_(not held)
     if held:
-        model.image.eval()
+        part.eval()
     return held
 
 

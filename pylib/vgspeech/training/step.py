@@ -14,11 +14,12 @@ import torch
 from vgspeech.config import ExperimentConfig
 from vgspeech.errors import VgspeechError
 from vgspeech.models import GroundingModel
+from vgspeech.training.cached_grids import backbone_features
 from vgspeech.training.data import Batch, EpochBatches
 from vgspeech.training.distributed import Processes, sum_gradients
 from vgspeech.training.gradient_cache import cached_backward
 from vgspeech.training.objective import batch_loss
-from vgspeech.training.schedule import make_optimizer
+from vgspeech.training.schedule import freeze_image, make_optimizer
 from vgspeech.training.training_set import TrainingSet
 
 TIMING_STEPS = 3
@@ -93,10 +94,12 @@ def update(
 def choose_precision(
     model: GroundingModel, config: ExperimentConfig, training_set: TrainingSet, processes: Processes
 ) -> ExperimentConfig:
-    """Replace ``precision: auto`` by the faster one, timed over a few steps of a copy of the model after one to warm up."""
+    """Replace ``precision: auto`` by the faster one, timed over a few steps of a copy of the model after one to warm up.
+
+    What is frozen in the last epoch is frozen in these steps, and grids that will be cached are not computed in them.
+    """
     seconds = {}
     batches = EpochBatches(training_set, config, 1, processes.rank, processes.world_size)
-    batch = batches[0]
     choices = [
         dataclasses.replace(config, training=dataclasses.replace(config.training, precision=precision))
         for precision in ("float32", "bfloat16")
@@ -104,6 +107,10 @@ def choose_precision(
     for choice in choices:
         trial = copy.deepcopy(model).train()
         trial.config = choice
+        freeze_image(trial, choice.training, choice.training.epochs)
+        batch = batches[0]
+        if choice.training.cache_grids:
+            batch = batch._replace(images=backbone_features(trial, batch.images, processes.device).cpu())
         optimizer, scaler = make_optimizer(trial, choice.training), make_scaler(choice, processes)
         for step in range(1 + TIMING_STEPS):
             if step == 1:

@@ -20,7 +20,8 @@ from vgspeech.config import ExperimentConfig, FrontEndConfig, load_config
 from vgspeech.errors import DataError
 from vgspeech.images import PackedImages
 from vgspeech.tables import read_pairs
-from vgspeech.training.inputs import Features, Indices, Pictures
+from vgspeech.training.augment import no_image_changes
+from vgspeech.training.inputs import Features, Grids, Indices, Pictures
 
 SHUFFLE = 3
 """Keeps the random stream apart from those of ``vgspeech/training/data.py``."""
@@ -71,7 +72,7 @@ class TrainingSet:
     """Images with at least one caption, and their captions."""
 
     image_ids: Ids
-    pictures: Pictures
+    pictures: Pictures | Grids
     captions: dict[str, Captions]
     fingerprint: str
     """Hash of ids, pairs and a sample of the contents."""
@@ -188,7 +189,7 @@ def _fingerprint(image_ids: Ids, pictures: Pictures, captions: Mapping[str, Capt
     """SHA-256 of all ids and pairs, and of the contents of some images and captions spread over the set."""
     digest = hashlib.sha256(image_ids.joined(b"\n"))
     for i in _spread(len(image_ids)):
-        digest.update(pictures.take(np.array([i]), np.array([[1.0, 1.0, 0.5, 0.5]])).numpy().tobytes())
+        digest.update(pictures.take(np.array([i]), no_image_changes(1)).numpy().tobytes())
     for language, side in captions.items():
         digest.update(f"{language}\n".encode() + side.ids.joined(b" ") + side.first.astype("<i8").tobytes())
         for i in _spread(len(side.ids)):
