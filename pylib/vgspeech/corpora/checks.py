@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 from vgspeech.corpora.captions import Caption, Rejected, Source
+from vgspeech.corpora.clips import PictureSource, frame_id, look_up
 from vgspeech.corpora.division import Division, Part
-from vgspeech.corpora.headers import Header, audio_header, image_header, read_headers
+from vgspeech.corpora.headers import Header, audio_header, read_headers
 from vgspeech.errors import DataError
 from vgspeech.tables import check_rejected, write_rejected
 from vgspeech.waves import SEGMENT_OVERSHOOT_S
@@ -17,11 +19,40 @@ from vgspeech.waves import SEGMENT_OVERSHOOT_S
 
 @dataclass
 class Pictures:
-    """The images of a split: where each lies, its size in pixels, and why some cannot be used. Keys are image ids."""
+    """The pictures of a split by their ids: what each leads to, and why some cannot be used."""
 
-    paths: dict[str, str] = field(default_factory=dict)
-    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    sources: dict[str, PictureSource] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
+
+    def images_of(self, picture: str) -> list[str]:
+        """Ids of a picture's images: its own for a still, those of its video frames for a clip."""
+        source = self.sources[picture]
+        return [frame_id(picture, n) for n in range(len(source.locations))] if source.is_clip else [picture]
+
+    def tables(self, pictures: Iterable[str]) -> ImageTables:
+        """The tables of an image set of some of the pictures.
+
+        Raises:
+            DataError: a still has the id of a clip's video frame.
+        """
+        tables = ImageTables({}, {}, {})
+        for picture in pictures:
+            source, ids = self.sources[picture], self.images_of(picture)
+            for image, location, size in zip(ids, source.locations, source.sizes, strict=True):
+                if image in tables.paths:
+                    _refuse_one_id(image, tables.paths[image], location, location)
+                tables.paths[image], tables.sizes[image] = location, size
+            if source.is_clip:
+                tables.clips[picture] = ids
+        return tables
+
+
+class ImageTables(NamedTuple):
+    """Image -> file, image -> width and height, clip -> its images."""
+
+    paths: dict[str, str]
+    sizes: dict[str, tuple[int, int]]
+    clips: dict[str, list[str]]
 
 
 def check_recordings(division: Division, roots: dict[str, Path], jobs: int, memory: Path) -> dict[str, Header]:
@@ -59,29 +90,36 @@ def _outside(caption: Caption, duration_s: float) -> str:
     return f"the piece from {caption.start_s:g} s to {end} lies outside the recording of {duration_s:.3f} s"
 
 
-def check_images(division: Division, root: Path, jobs: int, memory: Path) -> dict[str, Pictures]:
-    """Read the headers of all images; captions of a bad one move, in place, to their part's ``rejected``.
+def check_images(division: Division, root: Path, frames: int, jobs: int, memory: Path) -> dict[str, Pictures]:
+    """Read the headers of all images and videos; captions of a bad one move, in place, to their part's ``rejected``.
+
+    Args:
+        division: all captions.
+        root: what their images' paths are relative to.
+        frames: video frames of a clip.
+        jobs: worker processes.
+        memory: see ``check_recordings``.
 
     Returns:
-        split -> its images.
+        split -> its pictures.
 
     Raises:
         DataError: two files would have one image id.
     """
     paths = {caption.image: f"{root}/{caption.image}" for _, _, part in parts_of(division) for caption in part.captions}
-    headers = read_headers(image_header, sorted(paths.values()), jobs, "images", memory)
+    sources = look_up(sorted(paths.values()), frames, jobs, memory)
     pictures = {}
     for split, parts in division.items():
         pictures[split] = found = Pictures()
         problems: dict[str, str] = {}
         for caption in (caption for part in parts.values() for caption in part.captions):
             path = paths[caption.image]
-            if problem := headers[path].problem:
+            if problem := sources[path].problem:
                 problems.setdefault(caption.image_id, f"{path}: {problem}")
             else:
-                _enter(found, caption, path, headers[path])
+                _enter(found, caption, sources[path])
         # Releases may name one picture with two extensions; the file that is there counts.
-        problems = {image: problem for image, problem in problems.items() if image not in found.paths}
+        problems = {image: problem for image, problem in problems.items() if image not in found.sources}
         for part in parts.values():
             lost = [caption for caption in part.captions if caption.image_id in problems]
             for caption, place in zip(lost, _places(lost), strict=True):
@@ -90,18 +128,19 @@ def check_images(division: Division, root: Path, jobs: int, memory: Path) -> dic
     return pictures
 
 
-def _enter(found: Pictures, caption: Caption, path: str, header: Header) -> None:
-    """Enter a caption's image."""
-    image = caption.image_id
-    path = header.path or path
-    other = found.paths.setdefault(image, path)
-    if other != path:
-        raise DataError(
-            f"two images would have one id, {image}: {other} and {path}",
-            where=_places([caption])[0],
-            hint="ids leave the extension out: rename one of the two and repair the metadata",
-        )
-    found.sizes[image] = header.width, header.height
+def _enter(found: Pictures, caption: Caption, source: PictureSource) -> None:
+    """Enter a caption's picture."""
+    other = found.sources.setdefault(caption.image_id, source)
+    if other.path != source.path:
+        _refuse_one_id(caption.image_id, other.path, source.path, _places([caption])[0])
+
+
+def _refuse_one_id(image: str, one: str, other: str, where: str) -> NoReturn:
+    raise DataError(
+        f"two images would have one id, {image}: {one} and {other}",
+        where=where,
+        hint="ids leave the extension out: rename one of the two and repair the metadata",
+    )
 
 
 def _reject(part: Part, bad: list[tuple[Caption, str]]) -> None:
@@ -142,7 +181,7 @@ def list_rejected(division: Division, pictures: dict[str, Pictures], out: Path, 
         totals[folder / "rejected"] = len(part.captions) + len(part.rejected)
     for split, found in pictures.items():
         write_rejected(out / "images" / split / "rejected", found.rejected.items())
-        totals[out / "images" / split / "rejected"] = len(found.paths) + len(found.rejected)
+        totals[out / "images" / split / "rejected"] = len(found.sources) + len(found.rejected)
     for path, total in totals.items():
         check_rejected(path, total, max_bad)
 

@@ -69,5 +69,8 @@ def image_set(data: Path, split: str) -> ImageSet:
 
 
 def visible_parts(images: ImageSet, config: ExperimentConfig) -> dict[str, View]:
-    """The part of every image that the model sees in evaluation."""
-    return {image: visible_part(width, height, config.image) for image, (width, height) in images.sizes.items()}
+    """The part of every picture (of a clip: of the image shown for it) that the model sees in evaluation."""
+    shown = {picture: images.shown(picture) for picture in images.pictures}
+    return {
+        picture: visible_part(*images.sizes[image], config.image) for picture, image in shown.items() if image in images.sizes
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -64,9 +65,15 @@ class GroundingModel(nn.Module):
         frames: Frames = self.audio_encoder(lang)(*self._as_released(feats, lengths))
         return frames
 
-    def encode_images(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) ImageNet-normalised images to grids (B, H', W', D)."""
-        grids: Tensor = self.image(images)
+    def encode_images(self, images: Tensor, counts: Sequence[int] | None = None) -> Tensor:
+        """Pictures to grids (B, H', W', D).
+
+        Args:
+            images: (F, 3, H, W) ImageNet-normalised; those of one picture (the video frames of a clip) one after the other.
+            counts: number of images of each of the B pictures; None when every image is a picture.
+        """
+        clips = list(counts) if counts is not None and len(counts) != len(images) else None
+        grids: Tensor = self.image(images) if clips is None else self.image(images, clips)
         return grids
 
     def audio_layers(self, lang: str, feats: Tensor, lengths: Tensor) -> dict[str, Frames]:

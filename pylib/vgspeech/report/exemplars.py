@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from vgspeech.config import ExperimentConfig
 from vgspeech.datadir import ImageSet, SpeechSet
 from vgspeech.errors import DataError
-from vgspeech.images import decode
+from vgspeech.images import read_pixels
 from vgspeech.localize.boxes import View, visible_part
 from vgspeech.localize.inputs import EmbedDir
 from vgspeech.localize.matchmaps import choose_unrelated, span_map, subtracted_matchmap
@@ -71,12 +70,12 @@ class Exemplars:
     def crop(self, row: Row) -> np.ndarray:
         """The part of a peak's image that both stretches of speech light up, uint8 (S, S, 3)."""
         image = row["image"]
-        path = self.images.paths[image]
-        view = visible_part(*self.images.sizes[image], self.config.image)
+        shown = self.images.shown(image)
+        view = visible_part(*self.images.sizes[shown], self.config.image)
         if self.embed is not None and image in self.embed.grids:
             centre = view.cell_centres(self.embed.shapes[image])[_brightest_cell(self.embed, row, self.languages)]
             view = _square_around(centre, CROP_SHARE * (view.x1 - view.x0), view)
-        return view_of(decode(Path(path).read_bytes(), path), view, CROP_SIDE)
+        return view_of(read_pixels(self.images.paths[shown]), view, CROP_SIDE)
 
     def clip(self, side: str, row: Row) -> np.ndarray | None:
         """The stretch of speech of side ``a`` or ``b`` and a little around it, at 16 kHz; None when not to be shown."""

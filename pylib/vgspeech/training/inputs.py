@@ -1,4 +1,4 @@
-"""What training reads, from memory where it fits: feature frames of captions, and decoded images."""
+"""What training reads, from memory where it fits: feature frames of captions, and decoded pictures."""
 
 from __future__ import annotations
 
@@ -70,37 +70,50 @@ class Features:
 
 
 class Pictures:
-    """Decoded images; as many as fit stay in memory.
+    """Decoded pictures, stills or clips; as many as fit stay in memory.
 
     Args:
         packed: the image files.
-        lines: (N,) which of ``packed.keys_array`` each image is.
+        lines: (N,) which of ``packed.keys_array`` each picture is.
         config: image size, random crops, and ``training.image_cache_gb``.
     """
 
     def __init__(self, packed: PackedImages, lines: Indices, config: ExperimentConfig) -> None:
         self._packed, self._lines, self._settings = packed, lines, config.image
         self._random_crop = config.augment.image_crop_scale < 1.0
-        self._cache: list[Tensor] = []
+        self._cache: list[list[Tensor]] = []
         left = config.training.image_cache_gb * 2**30
         for number in range(len(lines) if left > 0 else 0):
             picture = self._read(number)
-            left -= picture.nbytes
+            left -= sum(image.nbytes for image in picture)
             if left < 0:
                 break
             self._cache.append(picture)
 
-    def _read(self, number: int) -> Tensor:
-        """(H, W, 3) uint8: the whole image where random crops are taken, else what evaluation sees."""
-        pixels = self._packed[self._packed.keys_array[self._lines[number]].decode()]
+    def _read(self, number: int) -> list[Tensor]:
+        """Images (H, W, 3) uint8: whole where random crops are taken, else what evaluation sees."""
+        images = self._packed[self._packed.keys_array[self._lines[number]].decode()]
         if self._random_crop:
-            return torch.from_numpy(pixels)
-        return torch.from_numpy(evaluation_view(pixels, self._settings.resize, self._settings.image_size))
+            return [torch.from_numpy(pixels) for pixels in images]
+        resize, size = self._settings.resize, self._settings.image_size
+        return [torch.from_numpy(evaluation_view(pixels, resize, size)) for pixels in images]
+
+    def image_counts(self, indices: Indices) -> Indices:
+        """(N,) number of images of some pictures: 1 of a still, more of a clip."""
+        return self._packed.image_counts(self._lines[indices])
 
     def take(self, indices: Indices, crops: npt.NDArray[np.float64]) -> Tensor:
-        """Some images as (N, S, S, 3) uint8, cropped by rows of ``ImageChanges.crop`` where random crops are on."""
+        """All images of some pictures as (F, S, S, 3) uint8, one picture's after the other.
+
+        Args:
+            indices: (N,) which pictures.
+            crops: (N, 4) rows of ``ImageChanges.crop``, used where random crops are on: one for all images of a picture.
+        """
         pictures = [self._cache[i] if i < len(self._cache) else self._read(int(i)) for i in indices]
         if self._random_crop:
             size = self._settings.image_size
-            pictures = [crop_and_resize(p, crop, size) for p, crop in zip(pictures, crops, strict=True)]
-        return torch.stack(pictures)
+            pictures = [
+                [crop_and_resize(image, crop, size) for image in picture]
+                for picture, crop in zip(pictures, crops, strict=True)
+            ]
+        return torch.stack([image for picture in pictures for image in picture])
