@@ -173,6 +173,8 @@ def _video_stream(container: InputContainer, path: str) -> VideoStream:
     context = stream.codec_context
     if context is None or context.codec.name not in CODECS:
         raise DataError("its video is of a codec that is not read", where=path)
+    if not context.width or not context.height:  # FFmpeg takes back a size that is beyond the limit
+        raise DataError(f"has pictures of no size, or of more than {MAX_PIXELS:,} pixels", where=path)
     _check_size(context.width, context.height, path)
     context.thread_count = 1
     context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -181,7 +183,7 @@ def _video_stream(container: InputContainer, path: str) -> VideoStream:
 
 def _check_size(width: int, height: int, path: str) -> None:
     if width * height > MAX_PIXELS:
-        raise DataError(f"claims {width} x {height} pixels, more than {MAX_PIXELS:,} in all", where=path)
+        raise DataError(f"has pictures of {width} x {height}, more than {MAX_PIXELS:,} pixels", where=path)
 
 
 class _Player:
@@ -226,23 +228,23 @@ class _Player:
             self._jump(seconds)
         while not self._ended and (self._next is None or self._time(self._next) <= seconds + _EPSILON_S):
             self._advance()
-        if self._shown is None:
+        shown = self._shown or self._next  # a video may begin a little later than its clock
+        if shown is None:
             raise DataError("has no video frames", where=self.path)
-        if self._ended and seconds > self._end() + SLACK_S:
-            what = f"ends at {self._end():.2f} s, before {seconds:.2f} s: it is cut off, or its header is wrong"
+        end = self._time(shown) + (shown.duration or 0) * self._tick
+        if self._ended and seconds > end + SLACK_S:
+            what = f"ends at {end:.2f} s, before {seconds:.2f} s: it is cut off, or its header is wrong"
             raise DataError(what, where=self.path)
-        return _pixels(self._shown)
+        return _pixels(shown)
 
     def _jump(self, seconds: float) -> None:
         """Go on from the last key frame before a moment; from the start where the index leads behind it."""
-        for target in (seconds, 0.0):
-            if target > SEEK_S:
-                self._restart(target)
-            elif self._shown is not None:
-                self._restart(0.0)
+        if seconds > SEEK_S:
+            self._restart(seconds)
+        self._advance()
+        if seconds > SEEK_S and (self._next is None or self._time(self._next) > seconds):
+            self._restart(0.0)
             self._advance()
-            if self._next is not None and self._time(self._next) <= seconds:
-                return
 
     def _restart(self, seconds: float) -> None:
         self.container.seek(int((seconds + self._start) / self._tick), stream=self.stream)
@@ -258,11 +260,6 @@ class _Player:
 
     def _time(self, frame: Any) -> float:
         return float(frame.pts * self._tick - self._start)
-
-    def _end(self) -> float:
-        """When the last video frame ends."""
-        assert self._shown is not None
-        return self._time(self._shown) + (self._shown.duration or 0) * self._tick
 
 
 def _pixels(frame: av.VideoFrame) -> Pixels:

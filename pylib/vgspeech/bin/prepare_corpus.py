@@ -13,7 +13,7 @@ from vgspeech.corpora.coco import read_spoken_coco
 from vgspeech.corpora.flickr8k import read_flickr8k
 from vgspeech.corpora.moments import read_spoken_moments
 from vgspeech.corpora.objectnet import read_objectnet
-from vgspeech.corpora.options import add_common_options, say, settings_of
+from vgspeech.corpora.options import add_common_options, finish, settings_of
 from vgspeech.corpora.prepare import prepare
 from vgspeech.corpora.published import (
     FLICKR8K,
@@ -45,7 +45,7 @@ def main() -> None:
     settings = settings_of(args, args.images)
     release, truth, sizes = _read(args)
     release.notes.extend(compare([release], sizes))
-    say(args.data, prepare(release, [], args.data, settings, truth))
+    finish(args.data, prepare(release, [], args.data, settings, truth))
 
 
 def _read(args: argparse.Namespace) -> tuple[Release, Truth, list[Size]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from vgspeech.corpora.captions import Caption, Rejected, Source
-from vgspeech.corpora.clips import PictureSource, frame_id, look_up
+from vgspeech.corpora.clips import Clip, Found, frame_id, look_up
 from vgspeech.corpora.division import Division, Part
 from vgspeech.corpora.headers import Header, audio_header, read_headers
 from vgspeech.errors import DataError
@@ -19,15 +19,12 @@ from vgspeech.waves import SEGMENT_OVERSHOOT_S
 
 @dataclass
 class Pictures:
-    """The pictures of a split by their ids: what each leads to, and why some cannot be used."""
+    """The pictures of a split: where each lies, a still's size in pixels, and why some cannot be used. Keys are picture ids."""
 
-    sources: dict[str, PictureSource] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    clips: dict[str, Clip] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
-
-    def images_of(self, picture: str) -> list[str]:
-        """Ids of a picture's images: its own for a still, those of its video frames for a clip."""
-        source = self.sources[picture]
-        return [frame_id(picture, n) for n in range(len(source.locations))] if source.is_clip else [picture]
 
     def tables(self, pictures: Iterable[str]) -> ImageTables:
         """The tables of an image set of some of the pictures.
@@ -37,13 +34,15 @@ class Pictures:
         """
         tables = ImageTables({}, {}, {})
         for picture in pictures:
-            source, ids = self.sources[picture], self.images_of(picture)
-            for image, location, size in zip(ids, source.locations, source.sizes, strict=True):
-                if image in tables.paths:
-                    _refuse_one_id(image, tables.paths[image], location, location)
+            clip = self.clips.get(picture)
+            if clip is None:
+                tables.paths[picture], tables.sizes[picture] = self.paths[picture], self.sizes[picture]
+                continue
+            tables.clips[picture] = [frame_id(picture, number) for number in range(len(clip.locations))]
+            for image, location, size in zip(tables.clips[picture], clip.locations, clip.sizes, strict=True):
+                if image in self.paths:
+                    _refuse_one_id(image, self.paths[image], location, location)
                 tables.paths[image], tables.sizes[image] = location, size
-            if source.is_clip:
-                tables.clips[picture] = ids
         return tables
 
 
@@ -107,19 +106,19 @@ def check_images(division: Division, root: Path, frames: int, jobs: int, memory:
         DataError: two files would have one image id.
     """
     paths = {caption.image: f"{root}/{caption.image}" for _, _, part in parts_of(division) for caption in part.captions}
-    sources = look_up(sorted(paths.values()), frames, jobs, memory)
+    found_files = look_up(sorted(paths.values()), frames, jobs, memory)
     pictures = {}
     for split, parts in division.items():
         pictures[split] = found = Pictures()
         problems: dict[str, str] = {}
         for caption in (caption for part in parts.values() for caption in part.captions):
             path = paths[caption.image]
-            if problem := sources[path].problem:
+            if problem := found_files.problem(path):
                 problems.setdefault(caption.image_id, f"{path}: {problem}")
             else:
-                _enter(found, caption, sources[path])
+                _enter(found, caption, path, found_files)
         # Releases may name one picture with two extensions; the file that is there counts.
-        problems = {image: problem for image, problem in problems.items() if image not in found.sources}
+        problems = {image: problem for image, problem in problems.items() if image not in found.paths}
         for part in parts.values():
             lost = [caption for caption in part.captions if caption.image_id in problems]
             for caption, place in zip(lost, _places(lost), strict=True):
@@ -128,11 +127,18 @@ def check_images(division: Division, root: Path, frames: int, jobs: int, memory:
     return pictures
 
 
-def _enter(found: Pictures, caption: Caption, source: PictureSource) -> None:
+def _enter(found: Pictures, caption: Caption, path: str, files: Found) -> None:
     """Enter a caption's picture."""
-    other = found.sources.setdefault(caption.image_id, source)
-    if other.path != source.path:
-        _refuse_one_id(caption.image_id, other.path, source.path, _places([caption])[0])
+    picture, clip = caption.image_id, files.clips.get(path)
+    header = files.stills[path] if clip is None else Header()
+    path = (header.path or path) if clip is None else clip.path
+    other = found.paths.setdefault(picture, path)
+    if other != path:
+        _refuse_one_id(picture, other, path, _places([caption])[0])
+    if clip is None:
+        found.sizes[picture] = header.width, header.height
+    else:
+        found.clips[picture] = clip
 
 
 def _refuse_one_id(image: str, one: str, other: str, where: str) -> NoReturn:
@@ -181,7 +187,7 @@ def list_rejected(division: Division, pictures: dict[str, Pictures], out: Path, 
         totals[folder / "rejected"] = len(part.captions) + len(part.rejected)
     for split, found in pictures.items():
         write_rejected(out / "images" / split / "rejected", found.rejected.items())
-        totals[out / "images" / split / "rejected"] = len(found.sources) + len(found.rejected)
+        totals[out / "images" / split / "rejected"] = len(found.paths) + len(found.rejected)
     for path, total in totals.items():
         check_rejected(path, total, max_bad)
 

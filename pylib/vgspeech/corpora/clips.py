@@ -18,27 +18,37 @@ from vgspeech.videos import VideoHeader, is_video, moment, require_pyav, split_m
 
 LARGEST_FOLDER = 100_000
 """Entries of a clip's folder at most."""
+_PLAIN = (".jpg", ".JPG", ".jpeg", ".png")
+"""Extensions that make a still at first sight."""
+_MISTAKEN = "its name would be read as a moment of a video"
 _DIGITS = re.compile(r"(\d+)")
 
 
-class PictureSource(NamedTuple):
-    """A picture's file, or files, on disk; or what is wrong with it."""
+class Clip(NamedTuple):
+    """A clip's video, or folder, on disk; or what is wrong with it."""
 
     path: str
-    """The still, the video or the folder."""
+    """The video or the folder."""
     locations: Sequence[str] = ()
-    """Its images: the still itself, moments of the video, or chosen files of the folder."""
+    """Its video frames: moments of the video, or chosen files of the folder."""
     sizes: Sequence[tuple[int, int]] = ()
     """Width and height of each in pixels."""
     problem: str = ""
 
-    @property
-    def is_clip(self) -> bool:
-        """Whether it is a set of video frames (be it of one)."""
-        return tuple(self.locations) != (self.path,)
+
+class Found(NamedTuple):
+    """What paths lead to. Stills are kept as plain headers: half a million objects more would cost seconds."""
+
+    stills: dict[str, Header]
+    clips: dict[str, Clip]
+
+    def problem(self, path: str) -> str:
+        """What is wrong with a picture; empty when nothing is."""
+        clip = self.clips.get(path)
+        return self.stills[path].problem if clip is None else clip.problem
 
 
-def look_up(paths: Sequence[str], frames: int, jobs: int, memory: Path) -> dict[str, PictureSource]:
+def look_up(paths: Sequence[str], frames: int, jobs: int, memory: Path) -> Found:
     """Look at the files of pictures by their headers.
 
     Args:
@@ -47,27 +57,25 @@ def look_up(paths: Sequence[str], frames: int, jobs: int, memory: Path) -> dict[
         jobs: worker processes.
         memory: see ``headers.read_headers``.
 
-    Returns:
-        path -> what it leads to.
-
     Raises:
         DataError: there are videos, and PyAV is not installed.
     """
-    folders = {path: folder for path in paths if (folder := _folder_of(path))}
-    found: dict[str, PictureSource] = {}
-    for path, folder in folders.items():
-        files, problem = _files_in(folder, frames)
-        found[path] = PictureSource(folder, tuple(files), problem=problem)
-    videos = [path for path in paths if path not in folders and is_video(path)]
+    others = [path for path in paths if not path.endswith(_PLAIN)]
+    folders = {path: folder for path in others if (folder := _folder_of(path))}
+    clips = {path: _folder_clip(folder, frames) for path, folder in folders.items()}
+    videos = [path for path in others if path not in folders and is_video(path)]
     if videos:
         require_pyav(videos[0])
-    stills = [path for path in paths if path not in folders and not is_video(path)]
-    files = sorted({*stills, *(file for source in found.values() for file in source.locations)})
-    headers = read_headers(image_header, files, jobs, "images", memory)
+    apart = folders.keys() | set(videos)
+    stills = [path for path in paths if path not in apart] if apart else list(paths)
+    of_clips = {file for clip in clips.values() for file in clip.locations}
+    headers = read_headers(image_header, sorted({*stills, *of_clips}) if clips else stills, jobs, "images", memory)
     opened = read_headers(video_header, videos, jobs, "videos", memory)
-    found |= {path: _checked(source, headers) for path, source in found.items()}
-    found |= {path: _still(path, headers[path]) for path in stills}
-    return found | {path: _video(path, opened[path], frames) for path in videos}
+    clips = {path: _checked(clip, headers) for path, clip in clips.items()}
+    clips |= {path: _video_clip(path, opened[path], frames) for path in videos}
+    headers = {path: headers[path] for path in stills} if clips else headers
+    headers |= {path: Header(_MISTAKEN) for path in others if path in headers and split_moment(path)}
+    return Found(headers, clips)
 
 
 def _folder_of(path: str) -> str:
@@ -80,23 +88,24 @@ def _folder_of(path: str) -> str:
     return next((folder for folder in ([stem, path] if is_video(path) else [path]) if os.path.isdir(folder)), "")
 
 
-def _files_in(folder: str, frames: int) -> tuple[list[str], str]:
-    """Image files spread evenly over a folder, in the order of their numbers; or what is wrong with it."""
+def _folder_clip(folder: str, frames: int) -> Clip:
+    """Image files spread evenly over a folder, in the order of their numbers."""
     names: list[str] = []
     try:
         with os.scandir(folder) as entries:
             for number, entry in enumerate(entries):
                 if number >= LARGEST_FOLDER:
-                    return [], f"the folder has more than {LARGEST_FOLDER:,} entries"
+                    return Clip(folder, problem=f"the folder has more than {LARGEST_FOLDER:,} entries")
                 if entry.name.lower().endswith(IMAGE_EXTENSIONS) and not entry.name.startswith("."):
                     names.append(entry.name)
     except OSError as error:
-        return [], f"cannot be read: {error.strerror}"
+        return Clip(folder, problem=f"cannot be read: {error.strerror}")
     if not names:
-        return [], "the folder has no image files"
+        return Clip(folder, problem="the folder has no image files")
     names.sort(key=_by_number)
     count = min(frames, len(names))
-    return [f"{folder}/{names[(2 * number + 1) * len(names) // (2 * count)]}" for number in range(count)], ""
+    chosen = [names[(2 * number + 1) * len(names) // (2 * count)] for number in range(count)]
+    return Clip(folder, [f"{folder}/{name}" for name in chosen])
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:
@@ -104,29 +113,21 @@ def _by_number(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() and part.isascii() else (-1, part) for part in _DIGITS.split(name)]
 
 
-def _checked(source: PictureSource, headers: dict[str, Header]) -> PictureSource:
-    """A folder's images with their sizes; one that cannot be used spoils the clip."""
-    for file in source.locations:
+def _checked(clip: Clip, headers: dict[str, Header]) -> Clip:
+    """A folder's clip with the sizes of its images; one that cannot be used spoils it."""
+    for file in clip.locations:
         if headers[file].problem:
-            return PictureSource(source.path, problem=f"{os.path.basename(file)}: {headers[file].problem}")
-    sizes = [(headers[file].width, headers[file].height) for file in source.locations]
-    return PictureSource(source.path, source.locations, sizes, source.problem)
+            return Clip(clip.path, problem=f"{os.path.basename(file)}: {headers[file].problem}")
+    return clip._replace(sizes=[(headers[file].width, headers[file].height) for file in clip.locations])
 
 
-def _still(path: str, header: Header) -> PictureSource:
-    path = header.path or path
-    if split_moment(path):
-        return PictureSource(path, problem="its name would be read as a moment of a video")
-    return PictureSource(path, (path,), ((header.width, header.height),), header.problem)
-
-
-def _video(path: str, header: Header, frames: int) -> PictureSource:
+def _video_clip(path: str, header: Header, frames: int) -> Clip:
     path = header.path or path
     if header.problem:
-        return PictureSource(path, problem=header.problem)
+        return Clip(path, problem=header.problem)
     about = VideoHeader(header.duration_s, header.width, header.height, header.frames)
     moments = spread_moments(about, frames)
-    return PictureSource(path, tuple(moment(path, at) for at in moments), [(header.width, header.height)] * len(moments))
+    return Clip(path, [moment(path, at) for at in moments], [(header.width, header.height)] * len(moments))
 
 
 def frame_id(clip: str, number: int) -> str:

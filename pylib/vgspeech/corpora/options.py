@@ -1,4 +1,4 @@
-"""What the commands that prepare corpora share: options, and the lines that they print."""
+"""What the commands that prepare corpora share: options, a check of what was written, and the lines that they print."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from vgspeech.corpora.prepare import Prepared, Settings, require_images
+from vgspeech.validation import validate_image_set, validate_speech_set
 from vgspeech.videos import MAX_FRAMES
 
 
@@ -55,8 +56,17 @@ def boolean(text: str) -> bool:
     return text == "true"
 
 
-def say(out: Path, done: Prepared) -> None:
-    """Print what was written: notes, a line for each set, and a closing sentence."""
+def finish(out: Path, done: Prepared) -> None:
+    """Check the data directories that were written, and print notes, a line for each set, and a closing sentence.
+
+    Raises:
+        DataError: what was written is not valid.
+    """
+    for made in done.sets:
+        split = made.name.rpartition("_")[0]
+        validate_speech_set(out / "speech" / made.name, images=out / "images" / split)
+    for split in dict.fromkeys(made.name.rpartition("_")[0] for made in done.sets):
+        validate_image_set(out / "images" / split)
     for note in done.notes:
         print(f"note: {note}")
     for made in done.sets:
