@@ -14,6 +14,7 @@ import importlib.util
 import math
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -47,7 +48,6 @@ SLACK_S = 0.25
 """A video may end so much before its header says."""
 _EPSILON_S = 0.0005
 _MOMENT = re.compile(r"(?P<path>.+)#t=(?P<seconds>\d+(?:\.\d+)?)", re.DOTALL)
-_INSTALL = "install PyAV: pip install 'vgspeech[video]'"
 
 
 class VideoHeader(NamedTuple):
@@ -126,7 +126,7 @@ def require_pyav(path: str) -> None:
         DataError: PyAV is not installed; says how to install it.
     """
     if importlib.util.find_spec("av") is None:
-        raise DataError("reading videos needs PyAV, which is not installed", where=path, hint=_INSTALL)
+        raise DataError("reading videos needs PyAV, which is not installed", where=path, hint=f"{sys.executable} -m pip install 'av>=14'")
 
 
 @contextmanager

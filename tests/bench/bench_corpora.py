@@ -40,6 +40,7 @@ print(sum(made.utterances for made in done.sets), "utterances")
 def write_release(root: Path, records: int, aligned: bool) -> Path:
     """Metadata of ``records`` captions in train and 1,000 in dev; returns the file of train."""
     (root / "metadata").mkdir()
+    (root / "wavs").mkdir()
     for split, first, count in (("train_2020", 0, records), ("dev_seen_2020", records, 1000)):
         data = []
         for number in range(first, first + count):
