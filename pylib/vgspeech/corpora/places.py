@@ -7,6 +7,7 @@ are looked up below a root of the user's.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def hindi_wav(root: Path, wav: str, split: str) -> str:
     else:
         places = [[split, *folders[2:], name], [split, name]]
     paths = ["/".join(["hindi_wavs", *parts]) for parts in places]
-    return paths[0] if len(paths) == 1 else next((path for path in paths if (root / path).exists()), paths[0])
+    return paths[0] if len(paths) == 1 else next((path for path in paths if os.path.exists(root / path)), paths[0])
 
 
 def _read(language: str, root: Path, files: dict[str, Path], wav_path: WavPath, notes: list[str]) -> Release:
