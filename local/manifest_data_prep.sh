@@ -12,7 +12,9 @@
 #   market.jpg       awa/001.wav        fr    awa
 #   market.jpg       moussa/market.mp3  bam   moussa
 #
-# image, wav    paths, relative to the manifest's folder (or to --images and --audio), or absolute and inside these
+# image, wav    paths, relative to the manifest's folder (or to --images and --audio), or absolute and inside these. An image may
+#               also be a video (market.mp4), or a folder with the video frames of a clip as image files
+# video         instead of image, or beside it: in each line one of the two is filled
 # lang          a tag of two or three letters: en, hi, bam (ISO 639)
 # speaker       a name without blanks
 # start, end    optional: seconds, for captions that are pieces of a long recording
@@ -28,13 +30,15 @@
 #
 #   recordings/
 #     market/                    one folder for each image
-#       market.jpg               the image (or market.jpg in the folder given as --images)
+#       market.jpg               the image, or video (or market.jpg in the folder given as --images)
 #       fr/                      one folder for each language: a tag such as en, hi, bam
 #         awa.wav                the speaker's name; from the second take on with _ and anything behind it
 #         awa_2.wav
 #         moussa.flac
 #       bam/
 #         awa.wav
+#
+# Of a video --frames video frames are taken, evenly spread. Reading videos needs PyAV: pip install av
 #
 # Writes <data-dir>/speech/<split>_<lang> and <data-dir>/images/<split>. With several languages, speakers and utterances
 # have the language in front. What cannot be used is listed with file and line in each set's `rejected`. Nothing is
@@ -49,6 +53,7 @@ audio=                       # folder that paths of recordings are relative to (
 images=                      # folder that paths of images are relative to (default: the manifest's; with --tree: the tree)
 dev=0.1                      # fraction of the images held out for development
 test=0.1                     # fraction of the images held out for test
+frames=3                     # video frames of each clip, 1 to 64
 max_bad=0.01                 # fraction of unusable captions, or images, in a set that is tolerated
 allow_overlap=false          # keep splits that share images (or speakers, with --speakers-apart)
 speakers_apart=false         # the splits of the manifest are meant to share no speakers: refuse those that do
@@ -66,6 +71,6 @@ nj=4                         # processes that read headers
 . "$root/utils/step.sh"
 
 python -m vgspeech.bin.prepare_manifest ${manifest:+--manifest "$manifest"} ${tree:+--tree "$tree"} \
-  ${audio:+--audio "$audio"} ${images:+--images "$images"} --dev "$dev" --test "$test" --max-bad "$max_bad" \
+  ${audio:+--audio "$audio"} ${images:+--images "$images"} --dev "$dev" --test "$test" --frames "$frames" --max-bad "$max_bad" \
   --allow-overlap "$allow_overlap" --speakers-apart "$speakers_apart" --require-all-languages "$require_all_languages" \
   --subset "$subset" --nj "$nj" "$1"

@@ -19,8 +19,10 @@
 # licence is the one stated there and in the archive: read it before use. The images are those of Places205, which come
 # separately and under terms of their own: http://places.csail.mit.edu.
 #
-# Writes <data-dir>/speech/<split>_en and <data-dir>/images/<split>; `val` of 2018 becomes dev. Recordings and images that
-# are missing or unreadable are listed in each set's `rejected`. Nothing is written into the release.
+# Writes <data-dir>/speech/<split>_en and <data-dir>/images/<split>; `val` of 2018 becomes dev. The folders are checked
+# first, and what is missing is listed; sizes are compared with the published ones. Recordings and images that are missing or
+# unreadable are listed in each set's `rejected`. Nothing is written into the release. An interrupted run is simply started
+# again.
 set -euo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 

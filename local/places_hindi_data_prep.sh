@@ -21,8 +21,9 @@
 #
 # Writes <data-dir>/speech/<split>_hi, <data-dir>/speech/<split>_en and <data-dir>/images/<split>. The splits are those of
 # the Hindi release; English captions of these images are taken from any English split. Speakers and utterances of joined
-# corpora have the language in front. Recordings and images that are missing or unreadable are listed in each set's
-# `rejected`. Nothing is written into the releases.
+# corpora have the language in front. The folders are checked first, and what is missing is listed; sizes are compared with
+# the published ones. Recordings and images that are missing or unreadable are listed in each set's `rejected`. Nothing is
+# written into the releases. An interrupted run is simply started again.
 set -euo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 

@@ -34,7 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vgspeech.errors import DataError
-from vgspeech.files import atomic_write, work_path
+from vgspeech.files import atomic_write, open_for_reading, work_path
 from vgspeech.scp import parse_scp
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -227,7 +227,7 @@ class _RecordReader(Mapping[str, Record], Generic[Record]):
         if len(self._open) >= MAX_OPEN_FILES:
             os.close(self._open.popitem(last=False)[1])
         try:
-            self._open[number] = os.open(self._paths[number], os.O_RDONLY | os.O_CLOEXEC)
+            self._open[number] = open_for_reading(self._paths[number])
         except OSError as error:
             hint = f"{self.scp} lists it; paths in scp files are relative to the work directory"
             raise DataError(f"cannot open the archive: {error.strerror}", where=where, hint=hint) from error

@@ -87,6 +87,8 @@ class ImageEncoderConfig:
     stem_width: int = 16
     widths: tuple[int, ...] = (32, 64, 128)
     """``small`` only: channels of its residual stages of one block; stem and each stage halve the resolution."""
+    clip_pooling: Literal["mean", "max"] = "mean"
+    """How the video frames of a clip become one grid: ``vgspeech/models/image.py``. Stills have nothing to pool."""
 
 
 SimilarityType = Literal["SISA", "MISA", "SIMA"]

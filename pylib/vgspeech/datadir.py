@@ -7,12 +7,10 @@ A speech set is one language of one split, an image set one split's pictures::
                        utt2spk spk2utt utt2lang utt2dur utt2image
                        text ctm ctm_phones    what was said and when; for evaluation only, never read in training
                        utt2share     utterance yes|no: may its sound appear in reports (optional; yes without it)
-    images/train/      images.scp    image-id path
-                       image2size    image-id width height     (pixels)
-                       objects.tsv   the objects in each image and their boxes (optional)
+    images/train/      image sets, see `vgspeech.imagesets`
 
 Beside the sets stands ``lexicon.tsv``, when it is known which words name which concept. The form of all tables is
-described in `vgspeech.tables`, whose functions can also be imported from here.
+described in `vgspeech.tables`. Its functions, and image sets, can also be imported from here.
 """
 
 from __future__ import annotations
@@ -26,6 +24,7 @@ from pathlib import Path
 
 from vgspeech.errors import DataError, UsageError
 from vgspeech.files import atomic_write, work_path
+from vgspeech.imagesets import ImageSet, SceneObject, write_image_set
 from vgspeech.tables import (
     StrPath,
     bad_line,
@@ -66,9 +65,6 @@ __all__ = [
     "write_table",
 ]
 
-OBJECTS_HEADER = ("image", "concept", "colour", "x0", "y0", "x1", "y1")
-
-
 @dataclass(frozen=True)
 class Word:
     """A word (or phone) and when it was said, in seconds from the utterance's start."""
@@ -76,16 +72,6 @@ class Word:
     start_s: float
     end_s: float
     text: str
-
-
-@dataclass(frozen=True)
-class SceneObject:
-    """An object drawn in an image: names of lexicon rows, and its box in pixels of the original image."""
-
-    concept: str
-    colour: str
-    box: tuple[int, int, int, int]
-    """x0, y0, x1, y1; x1 and y1 lie just outside."""
 
 
 def read_ctm(path: StrPath) -> dict[str, list[Word]]:
@@ -238,60 +224,6 @@ class SpeechSet:
         return self._share.get(utterance, "yes") == "yes"
 
 
-@dataclass(frozen=True)
-class ImageSet:
-    """One split's images, loaded; ``ids`` in C order."""
-
-    path: Path
-    paths: dict[str, str]
-    """Image -> file."""
-    sizes: dict[str, tuple[int, int]]
-    """Image -> width and height in pixels."""
-    ids: list[str] = field(repr=False)
-
-    @classmethod
-    def load(cls, path: StrPath) -> ImageSet:
-        """Read an image set's tables.
-
-        Raises:
-            DataError: the folder or a table is missing, or a table is not valid.
-        """
-        path = Path(path)
-        if not path.is_dir():
-            raise DataError("no such image set", where=str(path), hint="prepare the data first (stage 0)")
-        paths = read_table(path / "images.scp")
-        sizes = {}
-        for number, (image, value) in enumerate(read_table(path / "image2size").items(), start=1):
-            fields = value.split()
-            if len(fields) != 2 or not all(size.isdigit() and int(size) > 0 for size in fields):
-                raise bad_line(path / "image2size", number, f"expected 'image width height', not '{image} {value}'")
-            sizes[image] = (int(fields[0]), int(fields[1]))
-        return cls(path=path, paths=paths, sizes=sizes, ids=list(paths))
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def objects(self) -> dict[str, list[SceneObject]]:
-        """Image -> objects in it; empty without ``objects.tsv``.
-
-        Raises:
-            DataError: a line is not valid; names file and line.
-        """
-        path = self.path / "objects.tsv"
-        if not path.exists():
-            return {}
-        found: dict[str, list[SceneObject]] = defaultdict(list)
-        for number, fields in read_tsv(path, OBJECTS_HEADER):
-            try:
-                x0, y0, x1, y1 = (int(value) for value in fields[3:])
-            except ValueError as error:
-                raise bad_line(path, number, "a box corner is not a whole number") from error
-            if x1 <= x0 or y1 <= y0:
-                raise bad_line(path, number, "the box is empty")
-            found[fields[0]].append(SceneObject(fields[1], fields[2], (x0, y0, x1, y1)))
-        return dict(found)
-
-
 def job_slice(total: int, job: int, num_jobs: int) -> slice:
     """The share of one of ``num_jobs`` parallel jobs: contiguous, sizes equal to within one.
 
@@ -367,34 +299,6 @@ def _write_segments(path: Path, segments: Mapping[str, Segment] | None) -> None:
         end = "-1" if piece.end_s is None else format_seconds(piece.end_s)
         lines[utterance] = f"{piece.recording} {format_seconds(piece.start_s)} {end}"
     write_table(path, lines)
-
-
-def write_image_set(
-    path: StrPath,
-    *,
-    paths: Mapping[str, str],
-    sizes: Mapping[str, tuple[int, int]],
-    objects: Mapping[str, Sequence[SceneObject]] | None = None,
-) -> None:
-    """Write an image set.
-
-    Args:
-        path: the set's folder.
-        paths: image -> file; stored relative to the work directory when inside it.
-        sizes: image -> width and height in pixels; an image whose size could not be read is left out.
-        objects: image -> objects in it, when known.
-    """
-    path = Path(path)
-    write_table(path / "images.scp", {key: work_path(value) for key, value in paths.items()})
-    write_table(path / "image2size", {key: f"{width} {height}" for key, (width, height) in sizes.items()})
-    if objects is None:
-        (path / "objects.tsv").unlink(missing_ok=True)
-        return
-    with atomic_write(path / "objects.tsv") as stream:
-        stream.write("\t".join(OBJECTS_HEADER) + "\n")
-        for image in sorted(objects):
-            for thing in objects[image]:
-                stream.write("\t".join([image, thing.concept, thing.colour, *map(str, thing.box)]) + "\n")
 
 
 @dataclass(frozen=True)

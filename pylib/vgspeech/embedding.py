@@ -90,9 +90,10 @@ def embed_speech(
 def embed_images(
     model: GroundingModel, images: PackedImages, blocks: Iterable[Sequence[str]]
 ) -> Iterator[tuple[str, Tensor]]:
-    """Grids (H, W, D) float32 on the CPU of every image of the blocks."""
+    """Grids (H, W, D) float32 on the CPU of every picture of the blocks."""
     for block in blocks:
-        grids = model.encode_images(image_batch(images, block, model.config).to(device_of(model)))
+        pixels, counts = image_batch(images, block, model.config)
+        grids = model.encode_images(pixels.to(device_of(model)), counts)
         yield from zip(block, grids.float().cpu(), strict=True)
 
 
@@ -105,11 +106,16 @@ def padded_features(captions: Sequence[Array], how: Any) -> tuple[Tensor, Tensor
     return values, lengths
 
 
-def image_batch(images: PackedImages, ids: Sequence[str], config: ExperimentConfig) -> Tensor:
-    """(N, 3, S, S) float32 as the image encoder takes it: resized, cropped at the centre, normalised."""
+def image_batch(images: PackedImages, ids: Sequence[str], config: ExperimentConfig) -> tuple[Tensor, list[int]]:
+    """All images of some pictures as the image encoder takes them, and how many each picture has.
+
+    Returns:
+        (F, 3, S, S) float32: resized, cropped at the centre, normalised; and N counts that sum to F.
+    """
     settings = config.image
-    views = [evaluation_view(images[image], settings.resize, settings.image_size) for image in ids]
-    return to_tensor(torch.from_numpy(np.stack(views)))
+    pictures = [images[picture] for picture in ids]
+    views = [evaluation_view(image, settings.resize, settings.image_size) for picture in pictures for image in picture]
+    return to_tensor(torch.from_numpy(np.stack(views))), [len(picture) for picture in pictures]
 
 
 def device_of(model: torch.nn.Module) -> torch.device:
@@ -154,7 +160,7 @@ def untrained_model(config: ExperimentConfig, data: Path, split: str) -> Groundi
     with torch.inference_mode():
         for number, block in enumerate(_calibration_blocks(images.ids), start=1):
             _set_momentum(norms, 1 / number)
-            model.encode_images(image_batch(images, block, config))
+            model.encode_images(*image_batch(images, block, config))
         for language in present_languages(config, data, split):
             features = ArchiveReader(feature_scp(data, split, language, config))
             for number, block in enumerate(_calibration_blocks(features), start=1):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -185,6 +186,19 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise DataError(f"not JSON: {error.msg} (column {error.colno})", where=f"{path}:{error.lineno}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 text (byte {error.start})", where=str(path)) from error
+
+
+def open_for_reading(path: str | os.PathLike[str]) -> int:
+    """A descriptor of a file that is one: a folder is refused when it is opened, and a pipe does not make us wait.
+
+    Raises:
+        OSError: no such file, or something else.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a file", os.fspath(path))
+    return descriptor
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:

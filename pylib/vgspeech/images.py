@@ -6,15 +6,18 @@ is already small and plain is packed byte for byte as it was released; others ar
     packed.<job>.ark   what the jobs wrote
     packed.scp         all images; written last
     packed.rejected    images that could not be used, and why
+
+An image is a still or one video frame of a clip (`vgspeech.imagesets`). A clip is packed with all its video frames or not at all.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +30,10 @@ from vgspeech.archive import BlobReader, BlobWriter, merge_scps
 from vgspeech.datadir import ImageSet, job_slice
 from vgspeech.errors import ConfigError, DataError
 from vgspeech.files import need_space
+from vgspeech.imagesets import read_clips
 from vgspeech.progress import track
 from vgspeech.tables import check_rejected, read_table, write_rejected
+from vgspeech.videos import read_moments, split_moment
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +48,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 SIZE_SAMPLE = 200
 """Images whose files are looked at to tell how much room packing will take."""
+JPEG_BYTES = 0.5
+"""About what a pixel of a video frame takes when it is packed."""
 _ORIENTATION = 0x0112
 
 
@@ -62,6 +69,18 @@ def decode(data: bytes, where: str | None = None) -> Pixels:
         DataError: not an image, damaged, cut off, or larger than `MAX_PIXELS`.
     """
     return np.array(_load(_open(data, where), where))
+
+
+def read_pixels(location: str) -> Pixels:
+    """The pixels of what a table of images names: a file, or a moment of a video (`vgspeech.videos.moment`).
+
+    Raises:
+        DataError: it cannot be read; see `decode` and `vgspeech.videos.read_moments`.
+    """
+    moment = split_moment(location)
+    if moment is not None:
+        return read_moments(moment[0], [moment[1]])[0]
+    return decode(_read_file(location), location)
 
 
 def _load(image: Image.Image, where: str | None, shorter_side: int | None = None) -> Image.Image:
@@ -143,14 +162,34 @@ def shrink_and_encode(data: bytes, shorter_side: int = 256, where: str | None = 
     rotated = source.getexif().get(_ORIENTATION, 1) != 1
     if plain and small and not rotated:
         return data
-    if not small:
+    return _encode(image, shorter_side, "PNG" if mode in ("P", "1") else "JPEG")
+
+
+def _encode(image: Image.Image, shorter_side: int, kind: str) -> bytes:
+    if min(image.size) > shorter_side:
         image = image.resize(_at_least(image.size, shorter_side), Image.Resampling.BILINEAR)
     packed = io.BytesIO()
-    if mode in ("P", "1"):
-        image.save(packed, "PNG")
-    else:
-        image.save(packed, "JPEG", quality=95)
+    image.save(packed, kind, **({} if kind == "PNG" else {"quality": 95}))
     return packed.getvalue()
+
+
+def packed_files(locations: Sequence[str], shorter_side: int = 256) -> Iterator[bytes]:
+    """One picture's images as they are packed; neighbouring moments of a video are decoded in one go.
+
+    Args:
+        locations: a still's file; files, or moments of a video, of a clip.
+        shorter_side: see `shrink_and_encode`. Video frames become JPEGs of quality 95.
+
+    Raises:
+        DataError: one of them cannot be read.
+    """
+    for video, group in itertools.groupby(locations, lambda one: (split_moment(one) or ("",))[0]):
+        if not video:
+            yield from (shrink_and_encode(_read_file(path), shorter_side, path) for path in group)
+            continue
+        moments = [moment[1] for moment in map(split_moment, group) if moment]
+        for pixels in read_moments(video, moments):
+            yield _encode(Image.fromarray(pixels), shorter_side, "JPEG")
 
 
 @dataclass(frozen=True)
@@ -167,30 +206,36 @@ def pack_images(images: ImageSet, job: int, num_jobs: int, shorter_side: int = 2
 
     Args:
         images: the set.
-        job: from 1 to ``num_jobs``; jobs take contiguous shares of the sorted ids.
+        job: from 1 to ``num_jobs``; jobs take contiguous shares of the sorted pictures.
         num_jobs: number of jobs.
         shorter_side: see `shrink_and_encode`.
 
     Returns:
         The share's counts; images that could not be packed are listed for `merge_packed`.
     """
-    mine = images.ids[job_slice(len(images), job, num_jobs)]
+    share = job_slice(len(images.pictures), job, num_jobs)
+    total = 0
     rejected: dict[str, str] = {}
     scp = images.path / f"packed.{job}.scp"
     # The joined scp of an earlier run must not point into archives that are being replaced.
     (images.path / "packed.scp").unlink(missing_ok=True)
     # Jobs begin in order, so that the first one sees to it that there is room for all.
-    ahead = images.ids[job_slice(len(images), job, num_jobs).start :]
+    ahead = [image for picture in images.pictures[share.start :] for image in images.images_of(picture)]
     need_space(scp, expected_bytes(images, ahead, shorter_side), f"packed images of {images.path.name}")
+    mine = images.pictures[share]
     with BlobWriter(scp.with_suffix(".ark"), scp) as writer:
-        for image in track(mine, total=len(mine), what="images", unit="images"):
-            path = images.paths[image]
+        for picture in track(mine, total=len(mine), what="images", unit="images"):
+            ids = images.images_of(picture)
+            total += len(ids)
             try:
-                writer.write(image, shrink_and_encode(_read_file(path), shorter_side, path))
+                files = list(packed_files([images.paths[image] for image in ids], shorter_side))
             except DataError as error:
-                rejected[image] = f"{error.where}: {error.what}"
+                rejected |= dict.fromkeys(ids, f"{error.where}: {error.what}")
+                continue
+            for image, data in zip(ids, files, strict=True):
+                writer.write(image, data)
     write_rejected(scp.with_suffix(".rejected"), rejected.items())
-    return PackCounts(len(mine), len(mine) - len(rejected), len(rejected))
+    return PackCounts(total, total - len(rejected), len(rejected))
 
 
 def expected_bytes(images: ImageSet, ids: list[str], shorter_side: int) -> float:
@@ -200,6 +245,9 @@ def expected_bytes(images: ImageSet, ids: list[str], shorter_side: int) -> float
     for image in some:
         width, height = images.sizes.get(image, (0, 0))
         shrunk = min(1.0, shorter_side / max(1, min(width, height))) ** 2
+        if split_moment(images.paths[image]):
+            sizes.append(width * height * shrunk * JPEG_BYTES)
+            continue
         with contextlib.suppress(OSError):  # a file that is missing is rejected later, with its reason
             sizes.append(os.path.getsize(images.paths[image]) * shrunk)
     return len(ids) * sum(sizes) / max(1, len(sizes))
@@ -243,41 +291,99 @@ def _read_file(path: str) -> bytes:
         raise DataError(f"cannot be read: {error.strerror}", where=path) from error
 
 
-class PackedImages(Mapping[str, Pixels]):
-    """A packed image set as a read-only mapping: image id -> (H, W, 3) uint8, decoded at every access."""
+class PackedImages:
+    """A packed image set: the pictures that captions describe, each with its images, decoded at every access.
+
+    A still is its own only image; a clip has its video frames.
+    """
 
     def __init__(self, scp: str | os.PathLike[str]) -> None:
+        """Open ``packed.scp``; the set's ``image2frames``, where there is one, lies beside it.
+
+        Raises:
+            DataError: a table is not valid, or only some of a clip's video frames are packed.
+        """
         self._files = BlobReader(scp)
+        self._clips: _Clips | None = None
+        folder = Path(scp).parent
+        if (folder / "image2frames").exists():
+            self._clips = _Clips(folder, self._files)
 
     @property
     def ids(self) -> list[str]:
-        """Image ids in the order of the scp (C order)."""
-        return list(self._files)
+        """Ids of the packed pictures in C order."""
+        return list(self._files) if self._clips is None else [key.decode() for key in self._clips.keys]
 
     @property
     def keys_array(self) -> npt.NDArray[np.bytes_]:
-        """(images,) the ids in UTF-8, in the order of the scp."""
-        return self._files.keys_array
+        """(pictures,) the ids in UTF-8, in C order."""
+        return self._files.keys_array if self._clips is None else self._clips.keys
 
-    def lines_of(self, images: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
-        """The scp's line of each of many ids in UTF-8; -1 for images that are not there."""
-        return self._files.lines_of(images)
+    def lines_of(self, pictures: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
+        """The place in `keys_array` of each of many ids in UTF-8; -1 for pictures that are not there."""
+        if self._clips is None:
+            return self._files.lines_of(pictures)
+        keys = self._clips.keys
+        place = np.minimum(np.searchsorted(keys, pictures), max(len(keys) - 1, 0))
+        return np.where(keys[place] == pictures, place, -1) if len(keys) else np.full(len(pictures), -1)
+
+    def image_counts(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Number of images of each of some pictures, by their places in `keys_array`."""
+        if self._clips is None:
+            return np.ones(len(places), dtype=np.int64)
+        return np.diff(self._clips.first)[places]
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self.keys_array)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
+    def __contains__(self, picture: str) -> bool:
+        return bool(self.lines_of(np.array([picture.encode()]))[0] >= 0)
 
-    def __contains__(self, image: object) -> bool:
-        return image in self._files
+    def files(self, picture: str) -> list[bytes]:
+        """The packed image files of a picture.
 
-    def __getitem__(self, image: str) -> Pixels:
-        return decode(self._files[image], image)
+        Raises:
+            KeyError: it is not packed.
+        """
+        if self._clips is None:
+            return [self._files[picture]]
+        place = int(self.lines_of(np.array([picture.encode()]))[0])
+        if place < 0:
+            raise KeyError(picture)
+        first, end = self._clips.first[place : place + 2]
+        return [self._files.read(int(line)) for line in self._clips.lines[first:end]]
 
-    def file(self, image: str) -> bytes:
-        """The packed image file itself (for reports)."""
-        return self._files[image]
+    def __getitem__(self, picture: str) -> list[Pixels]:
+        """The images of a picture, each (H, W, 3) uint8: one of a still, all video frames of a clip."""
+        return [decode(data, picture) for data in self.files(picture)]
+
+
+class _Clips:
+    """Pictures of a packed set with clips: ``keys`` (N,) in C order; the scp's ``lines`` of picture i start at ``first[i]``.
+
+    Arrays, because a set has half a million clips and every worker process a copy.
+    """
+
+    def __init__(self, folder: Path, packed: BlobReader) -> None:
+        clips = read_clips(folder, read_table(folder / "images.scp"))
+        frames = np.array([frame.encode() for names in clips.values() for frame in names], dtype=np.bytes_)
+        lines = packed.lines_of(frames)
+        owner = np.repeat(np.arange(len(clips)), [len(names) for names in clips.values()])
+        there = np.bincount(owner[lines >= 0], minlength=len(clips))
+        for clip, count in zip(clips, there, strict=True):
+            if 0 < count < len(clips[clip]):
+                what = f"only {count} of the {len(clips[clip])} video frames of '{clip}' are packed"
+                raise DataError(what, where=str(folder / "packed.scp"), hint="pack the images again (stage 2)")
+        stills = np.setdiff1d(np.arange(len(packed)), lines)
+        keys = np.concatenate([np.array([clip.encode() for clip in clips], dtype=np.bytes_), packed.keys_array[stills]])
+        counts = np.concatenate([there, np.ones(len(stills), dtype=np.int64)])
+        place = np.argsort(np.argsort(keys, kind="stable"), kind="stable")
+        owners = np.concatenate([owner[lines >= 0], len(clips) + np.arange(len(stills))])
+        self.lines = np.concatenate([lines[lines >= 0], stills])[np.argsort(place[owners], kind="stable")]
+        used = np.argsort(place, kind="stable")
+        used = used[counts[used] > 0]
+        self.keys = keys[used]
+        self.first = np.concatenate([[0], np.cumsum(counts[used])])
 
 
 def evaluation_view(image: Pixels, resize: int, image_size: int) -> Pixels:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from vgspeech import embedding
 from vgspeech.audio import FrontEnd
 from vgspeech.errors import DataError, UsageError
-from vgspeech.images import decode, evaluation_view, to_tensor
+from vgspeech.images import evaluation_view, read_pixels, to_tensor
 from vgspeech.lexicon.captions import FrameClock
 from vgspeech.lexicon.silence import speech_frames
 from vgspeech.localize.boxes import View, visible_part
@@ -33,6 +33,7 @@ from vgspeech.localize.matchmaps import FrameTimes, active_spans, frame_cell_sco
 from vgspeech.models import load_model
 from vgspeech.models.grounding import front_end_of
 from vgspeech.similarity import score_matrix
+from vgspeech.videos import is_video, read_header, read_moments, spread_moments
 from vgspeech.waves import read_wave
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Sound = str | Path | Array
 Image = str | Path | Array
+CLIP_FRAMES = 3
+"""Video frames that are looked at of a video, unless the caller says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Caption:
 
 @dataclass(frozen=True)
 class Picture:
-    """An embedded image: cells (H, W, D) float32, and the part of the image that the model sees, in its own pixels."""
+    """An embedded image or clip: cells (H, W, D) float32, and the part of it that the model sees, in its own pixels."""
 
     cells: Array
     view: View
@@ -139,25 +142,23 @@ class LoadedModel:
         return Caption(language, frames.numpy(), times, len(wave) / self._settings.sample_rate, spoken)
 
     @torch.inference_mode()
-    def embed_image(self, image: Image) -> Picture:
-        """Embed an image.
+    def embed_image(self, image: Image, frames: int = CLIP_FRAMES) -> Picture:
+        """Embed an image, or a clip.
 
         Args:
-            image: a file, or pixels (H, W, 3) uint8 RGB.
+            image: a file, a video (mp4 ...; needs PyAV), or pixels uint8 RGB: (H, W, 3), or (F, H, W, 3) of a clip.
+            frames: video frames that are looked at of a video, spread evenly.
 
         Raises:
-            DataError: it cannot be read as an image.
+            DataError: it cannot be read as an image or video.
+            UsageError: more video frames than are looked at of one video.
         """
-        if not isinstance(image, np.ndarray):
-            try:
-                image = decode(Path(image).read_bytes(), str(image))
-            except OSError as error:
-                raise DataError(f"cannot be read: {error.strerror}", where=str(image)) from error
         settings = self.config.image
-        height, width = image.shape[:2]
-        seen = evaluation_view(image, settings.resize, settings.image_size)
-        batch = to_tensor(torch.from_numpy(seen[None])).to(embedding.device_of(self._model))
-        cells = self._model.encode_images(batch)[0].float().cpu().numpy()
+        images = pixels_of(image, frames)
+        height, width = images[0].shape[:2]
+        seen = np.stack([evaluation_view(one, settings.resize, settings.image_size) for one in images])
+        batch = to_tensor(torch.from_numpy(seen)).to(embedding.device_of(self._model))
+        cells = self._model.encode_images(batch, [len(images)])[0].float().cpu().numpy()
         return Picture(cells, visible_part(width, height, settings))
 
     def similarity(self, caption: Caption, picture: Picture, simtype: SimilarityType | None = None) -> float:
@@ -205,3 +206,17 @@ class LoadedModel:
             x, y = centres[best].tolist()
             parts.append(Part(start_s, end_s, x, y, float(lit[best])))
         return parts
+
+
+def pixels_of(image: Image, frames: int) -> Sequence[Array]:
+    """All images (H, W, 3) of a picture: one of a still, of a video so many, spread evenly.
+
+    Raises:
+        DataError: it cannot be read as an image or video.
+        UsageError: more video frames than are looked at of one video.
+    """
+    if isinstance(image, np.ndarray):
+        return list(image) if image.ndim == 4 else [image]
+    if is_video(str(image)):
+        return read_moments(str(image), spread_moments(read_header(str(image)), frames))
+    return [read_pixels(str(image))]

@@ -14,8 +14,9 @@ from pathlib import Path
 from vgspeech.archive import BlobReader, check_archive
 from vgspeech.datadir import ImageSet
 from vgspeech.errors import DataError
+from vgspeech.imagesets import read_pictures
 from vgspeech.rules import ARCHIVE_RULE, OPTIONAL_TABLES, UTTERANCE_TABLES, VALUE_RULES, Rule
-from vgspeech.streams import TABLE, TEXT, TIMES, Form, line_of, read_blocks, read_keys, value_of
+from vgspeech.streams import TABLE, TEXT, TIMES, Form, line_of, read_blocks, value_of
 from vgspeech.tables import StrPath, read_table
 
 SHOWN_PROBLEMS = 6
@@ -176,7 +177,7 @@ class _SpeechCheck:
 
     def images(self, images: Path) -> None:
         """The image set has every utterance's image."""
-        known = set(read_keys(images / "images.scp"))
+        known = read_pictures(images)
         for number, image in enumerate(self._images(), start=1):
             if image not in known:
                 self.problems.append(f"{self.path / 'utt2image'}:{number}: image '{image.decode()}' is not known")
@@ -273,7 +274,8 @@ def validate_image_set(path: StrPath, *, packed: bool = False) -> str:
         problems.append(_say(error))
     problems += _packed_problems(images, packed)
     _raise(path, problems)
-    return f"{path} is a valid image set: {len(images):,} images"
+    clips = f", the video frames of {len(images.clips):,} clips among them" if images.clips else ""
+    return f"{path} is a valid image set: {len(images):,} images{clips}"
 
 
 def _raise(path: Path, problems: Sequence[str], hint: str | None = None) -> None:
@@ -321,6 +323,10 @@ def _packed_problems(images: ImageSet, required: bool) -> Iterator[str]:
             packed.read(line)
         rejected = read_table(images.path / "packed.rejected")
         yield from _unknown(scp, packed, images.ids, "image", keys=True)
+        for clip, frames in images.clips.items():
+            if 0 < (there := sum(frame in packed for frame in frames)) < len(frames):
+                yield f"{scp}: has {there} of the {len(frames)} video frames of '{clip}'; pack the set again"
+                break
         if len(packed) + len(rejected) != len(images):
             yield f"{scp}: {len(packed)} packed and {len(rejected)} rejected images, but images.scp has {len(images)}"
     except DataError as error:

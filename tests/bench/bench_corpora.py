@@ -25,12 +25,12 @@ PARSE = "import json, sys; json.load(open(sys.argv[1], encoding='utf-8'))"
 PREPARE = """
 import sys
 from pathlib import Path
-from vgspeech.corpora import checks
+from vgspeech.corpora import checks, clips
 from vgspeech.corpora.headers import Header
 from vgspeech.corpora.places import read_english
 from vgspeech.corpora.prepare import Settings, prepare
 from vgspeech.corpora.truth import Truth
-checks.read_headers = lambda read, paths, *rest: dict.fromkeys(paths, Header("", 9.5, 256, 256))
+checks.read_headers = clips.read_headers = lambda read, paths, *rest: dict.fromkeys(paths, Header("", 9.5, 256, 256))
 root = Path(sys.argv[1])
 done = prepare(read_english(root), [], root / "data", Settings(root), Truth())
 print(sum(made.utterances for made in done.sets), "utterances")
@@ -40,6 +40,7 @@ print(sum(made.utterances for made in done.sets), "utterances")
 def write_release(root: Path, records: int, aligned: bool) -> Path:
     """Metadata of ``records`` captions in train and 1,000 in dev; returns the file of train."""
     (root / "metadata").mkdir()
+    (root / "wavs").mkdir()
     for split, first, count in (("train_2020", 0, records), ("dev_seen_2020", records, 1000)):
         data = []
         for number in range(first, first + count):

@@ -87,7 +87,7 @@ def ours(batch: int, precision: str, recompute: bool) -> Callable[[], None]:
     feats, lengths = captions(batch)
     rows = np.arange(batch)
     pictures = torch.randint(0, 256, (batch, 224, 224, 3), dtype=torch.uint8)
-    data = Batch(pictures, {"en": (feats, lengths)}, BatchPlan(rows, {"en": rows}, {"en": rows}))
+    data = Batch(pictures, np.ones(batch, int), {"en": (feats, lengths)}, BatchPlan(rows, {"en": rows}, {"en": rows}))
 
     def step() -> None:
         backward(model, scaler, data, processes, 1, 0)

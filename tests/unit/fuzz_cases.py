@@ -17,17 +17,20 @@ import numpy as np
 import soundfile
 from PIL import Image
 
+from clip_files import write_video
 from fuzz_guard import LeftTheFolder
 from vgspeech.archive import ArchiveReader, ArchiveWriter, BlobReader, BlobWriter
-from vgspeech.corpora.headers import audio_header, image_header
+from vgspeech.corpora.headers import audio_header, image_header, video_header
 from vgspeech.errors import DataError
 from vgspeech.images import decode
 from vgspeech.stats.sounds import listen
+from vgspeech.videos import VideoHeader, read_moments, spread_moments
 from vgspeech.waves import read_wave
 
 _outcomes: Counter[str] = Counter()
 NUMBERS = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\x01\0\0\0")
-WORDS = (*NUMBERS, b"data", b"RIFF", b"IHDR", b"\0BFM ")
+TIMES_MS = [0, 40, 80, 500, 540, 1200, 1240, 1280, 1800, 2400, 2440, 2480]
+WORDS = (*NUMBERS, b"data", b"RIFF", b"IHDR", b"\0BFM ", b"mdat", b"moov", b"stts")
 
 
 def summary() -> str:
@@ -126,6 +129,21 @@ def _read_image(path: Path) -> None:
     assert header.problem or header.width > 0
 
 
+def _read_video(path: Path) -> None:
+    header = video_header(str(path))
+    if header.problem:
+        count("refused")
+        return
+    about = VideoHeader(header.duration_s, header.width, header.height, header.frames)
+    try:
+        for pixels in read_moments(str(path), spread_moments(about, 8)):
+            assert pixels.ndim == 3 and pixels.dtype == np.uint8
+        count("read")
+    except DataError as error:
+        assert error.what and error.where == str(path)
+        count("cut off")
+
+
 def _files(suffix: str, contents: list[bytes], read: Callable[[Path], None]) -> Callable[[Path, int], None]:
     def case(folder: Path, seed: int) -> None:
         rng = random.Random(seed)
@@ -169,6 +187,20 @@ def _archives(folder: Path) -> Callable[[Path, int], None]:
     return case
 
 
+def _videos(folder: Path) -> list[bytes]:
+    """Short videos: index at the end and at the start, several codecs and containers, a varying frame rate."""
+    path = folder / "whole"
+    options: list[tuple[str, str, dict[str, str]]] = [
+        ("mp4", "mpeg4", {}), ("mp4", "libx264", {"movflags": "faststart"}), ("mp4", "libx264", {"movflags": "frag_keyframe"}),
+        ("webm", "libvpx-vp9", {}), ("avi", "mpeg4", {}), ("mkv", "libx264", {}),
+    ]  # fmt: skip
+    made = []
+    for suffix, codec, more in options:
+        name = write_video(path.with_suffix(f".{suffix}"), 12, codec=codec, size=(32, 32), times_ms=TIMES_MS, **more)
+        made.append(name.read_bytes())
+    return made
+
+
 def prepare(kind: str, folder: Path) -> Callable[[Path, int], None]:
     """The function that runs one case of a kind."""
     if kind == "wav":
@@ -190,6 +222,8 @@ def prepare(kind: str, folder: Path) -> Callable[[Path, int], None]:
         return _files("png", [_png_bomb()], _read_image)
     if kind == "archive":
         return _archives(folder)
+    if kind == "video":
+        return _files("mp4", _videos(folder), _read_video)
     assert kind == "metadata"
     import fuzz_metadata
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lookalikes
+from clip_files import spoken_moments
 from fuzz_cases import count, mutate
 from small_release import SmallRelease, write_image, write_wav
 from vgspeech.corpora.captions import Release
@@ -18,13 +19,14 @@ from vgspeech.corpora.flickr8k import read_flickr8k
 from vgspeech.corpora.holdout import Fractions
 from vgspeech.corpora.japanese import read_japanese
 from vgspeech.corpora.manifest import Roots, read_manifest
+from vgspeech.corpora.moments import read_spoken_moments
 from vgspeech.corpora.objectnet import read_objectnet
 from vgspeech.corpora.places import read_english, read_hindi
 from vgspeech.corpora.prepare import Settings, prepare_division
 from vgspeech.corpora.speechcoco import read_speech_coco
 from vgspeech.corpora.truth import Truth, read_truth
 from vgspeech.errors import DataError
-from vgspeech.validation import validate_speech_set
+from vgspeech.validation import validate_image_set, validate_speech_set
 
 Reader = Callable[[], tuple[list[Release], Truth]]
 HEADER = "image\twav\tlang\tspeaker\tstart\tend\ttext\tshare\tsplit\n"
@@ -50,6 +52,7 @@ def prepare(folder: Path) -> Callable[[Path, int], None]:
             done = prepare_division(side_by_side(releases), releases, Path("data/x"), settings, truth)
             for made in done.sets:
                 validate_speech_set(f"data/x/speech/{made.name}")
+                validate_image_set(f"data/x/images/{made.name.rpartition('_')[0]}")
             count("prepared")
         except DataError as error:
             assert error.what
@@ -112,8 +115,14 @@ def _lay_out(folder: Path) -> list[tuple[Path, Path, Reader]]:
         ),
         (son / "son/metadata/SON-train.json", son / "images", lambda: ([read_objectnet(son / "son")], Truth())),
     ]  # fmt: skip
+    (folder / "moments").mkdir()
+    spoken_moments(folder / "moments")
+    clips: list[tuple[Path, Path, Reader]] = [
+        (path, folder / "moments/videos", lambda: ([read_spoken_moments(folder / "moments/smit")], Truth()))
+        for path in sorted((folder / "moments/smit/metadata").iterdir())
+    ]
     manifests: list[tuple[Path, Path, Reader]] = [(path, own[0].parent, _manifest(path)) for path in own]
-    return [*places, *side, *((path, flickr / "images", read_flickr) for path in texts), *cocos, *manifests]
+    return [*places, *side, *((path, flickr / "images", read_flickr) for path in texts), *cocos, *clips, *manifests]
 
 
 def _one(release: Release, truth: Truth) -> tuple[list[Release], Truth]:

@@ -51,20 +51,34 @@ def micro_config(**training: object) -> ExperimentConfig:
     )
 
 
-def make_corpus(data: Path, images: dict[str, int], captions: int = 1, skip_hindi: int = 0) -> Path:
+def make_corpus(
+    data: Path, images: dict[str, int], captions: int = 1, skip_hindi: int = 0, clip_frames: int = 0, still: bool = False
+) -> Path:
     """Write ``images[split]`` images a split, each with ``captions`` captions a language.
 
     Args:
         skip_hindi: this many images of each split have no Hindi caption.
+        clip_frames: every second image is a clip of so many video frames; 0 makes stills only.
+        still: nothing moves in the clips: all video frames of one are the same.
     """
     generator = np.random.default_rng(5)
     for split, count in images.items():
         ids = [f"{split}-{n:03}" for n in range(count)]
         folder = data / "images" / split
         folder.mkdir(parents=True)
+        clips: dict[str, str] = {}
+        files: list[str] = []
         with BlobWriter(folder / "packed.ark", folder / "packed.scp") as writer:
             for number, image in enumerate(ids):
-                writer.write(image, _png(number, generator))
+                frames = [f"{image}@{n:02d}" for n in range(clip_frames)] if number % 2 else []
+                pictures = [_png(number, generator) for _ in frames or [image]]
+                for name, picture in zip(frames or [image], pictures, strict=True):
+                    writer.write(name, pictures[0] if still else picture)
+                clips |= {image: " ".join(frames)} if frames else {}
+                files += frames or [image]
+        if clips:
+            write_table(folder / "images.scp", {name: f"{name}.png" for name in files})
+            write_table(folder / "image2frames", clips)
         for language in ("en", "hi"):
             described = ids[skip_hindi:] if language == "hi" else ids
             _speech(data / "speech" / f"{split}_{language}", described, captions, generator)

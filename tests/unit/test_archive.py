@@ -1,5 +1,6 @@
 """Archives: Kaldi's bytes, round trips, damage that must be noticed, and writers that commit all or nothing."""
 
+import os
 import pickle
 import struct
 from pathlib import Path
@@ -131,6 +132,11 @@ def test_messages_say_key_archive_and_offset(archive: Path) -> None:
     with pytest.raises(DataError, match=r"'a-matrix' at feats/x.ark:10: no binary Kaldi record"):
         ArchiveReader(archive)["a-matrix"]
     archive.write_text("a feats/none.ark:3\n", encoding="utf-8")
+    os.mkfifo("feats/pipe.ark")
+    for name in ("feats", "feats/pipe.ark"):
+        Path("feats/odd.scp").write_text(f"a {name}:3\n")
+        with pytest.raises(DataError, match=rf"'a' at {name}:3: cannot open the archive: it is not a file"):
+            ArchiveReader("feats/odd.scp")["a"]
     with pytest.raises(DataError, match=r"'a' at feats/none\.ark:3: cannot open the archive"):
         ArchiveReader(archive)["a"]
 

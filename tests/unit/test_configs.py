@@ -61,7 +61,7 @@ def test_every_config_does_a_training_step(path: Path) -> None:
     bins, rows = front_end_of(config).num_mel_bins, np.arange(2)
     speech = {lang: (torch.randn(2, 40, bins), torch.tensor([40, 25])) for lang in config.languages}
     plan = BatchPlan(rows, dict.fromkeys(config.languages, rows), dict.fromkeys(config.languages, rows))
-    batch = Batch(torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8), speech, plan)
+    batch = Batch(torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8), np.ones(2, int), speech, plan)
     processes, before = Processes(0, 1, torch.device("cpu")), [p.detach().clone() for p in model.parameters()]
     optimizer, scaler = make_optimizer(model, config.training), make_scaler(config, processes)
     losses = backward(model, scaler, batch, processes, 1, 0)

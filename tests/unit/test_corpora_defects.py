@@ -131,12 +131,13 @@ def test_images_of_all_kinds_become_upright_rgb(small, kind):
     prepared(small)
     assert ImageSet.load("data/x/images/train").sizes[ID] == size
     images, rejected = packed()
-    assert rejected == {} and images[ID].shape == (size[1], size[0], 3)
+    (pixels,) = images[ID]
+    assert rejected == {} and pixels.shape == (size[1], size[0], 3)
     if kind in ("CMYK", "palette", "rotated by EXIF"):
-        red, green, _ = images[ID].mean(axis=(0, 1))
+        red, green, _ = pixels.mean(axis=(0, 1))
         assert red > green + 80
     if kind == "16 bit":
-        assert images[ID].mean() == pytest.approx(255 * 30000 / 65535, abs=1)
+        assert pixels.mean() == pytest.approx(255 * 30000 / 65535, abs=1)
 
 
 def claims(width, height):

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ GOOD = {"uttid": "s-1", "speaker": "s", "asr_text": "a", "wav": "wavs/1.wav", "i
 
 def english(tmp_path, records, name="train.json"):
     write_json(tmp_path / "metadata" / name, records)
+    (tmp_path / "wavs").mkdir(exist_ok=True)
     return read_english(tmp_path).splits["train"]
 
 
@@ -38,6 +40,7 @@ def test_reads_english_and_hindi(tmp_path):
 def test_split_names(tmp_path):
     for name in ("train_2020", "dev_seen_2020", "test_unseen_2020", "train", "val", "notes_2020"):
         write_json(tmp_path / "metadata" / f"{name}.json", [GOOD])
+    (tmp_path / "wavs").mkdir()
     release = read_english(tmp_path)
     assert sorted(release.splits) == ["dev_seen", "test_unseen", "train"]
     assert release.splits["train"].captions[0].source.path.name == "train_2020.json"
@@ -46,6 +49,7 @@ def test_split_names(tmp_path):
 
 
 def test_hindi_split_may_have_a_suffix(tmp_path):
+    (tmp_path / "hindi_wavs").mkdir()
     write_json(tmp_path / "PlacesHindi_mini_test_unseen.json", [{**GOOD, "wav": "x/hindi_wavs/test_unseen/1.wav"}])
     assert list(read_hindi(tmp_path).splits) == ["test_unseen"]
 
@@ -75,6 +79,8 @@ def test_a_hindi_recording_that_lies_in_another_splits_folder_is_found(tmp_path,
 def test_a_hindi_recording_without_the_subfolders_of_its_path_is_found(tmp_path):
     write_wav(tmp_path / "hindi_wavs/train/a.wav", 0.1)
     assert hindi_wav(tmp_path, "old/place/b/a.wav", "train") == "hindi_wavs/train/a.wav"
+    endless = "a" * 5000  # no file system has such a name
+    assert hindi_wav(tmp_path, f"{endless}/x/{endless}/a.wav", "train") == f"hindi_wavs/train/{endless}/a.wav"
 
 
 def test_missing_folders_draw_the_expected_tree(tmp_path):
@@ -86,11 +92,18 @@ def test_missing_folders_draw_the_expected_tree(tmp_path):
         read_english(tmp_path)
     with pytest.raises(DataError, match="hindi_wavs"):
         read_hindi(tmp_path)
+    shutil.rmtree(tmp_path / "PlacesAudio_small/wavs")
+    with pytest.raises(DataError, match=r"lacks 1 of its parts:\n +.*/wavs: the recordings"):
+        read_english(tmp_path / "PlacesAudio_small")
+    shutil.rmtree(tmp_path / "PlacesHindi_small/hindi_wavs")
+    with pytest.raises(DataError, match=r"lacks 1 of its parts:\n +.*/hindi_wavs: the recordings"):
+        read_hindi(tmp_path / "PlacesHindi_small")
 
 
 def test_not_json_names_the_line(tmp_path):
     path = tmp_path / "metadata" / "train.json"
     path.parent.mkdir()
+    (tmp_path / "wavs").mkdir()
     path.write_text('{"data": [\n{"wav": "a"},\n{"wav" "b"}]}')
     with pytest.raises(DataError) as caught:
         read_english(tmp_path)
@@ -100,9 +113,11 @@ def test_not_json_names_the_line(tmp_path):
 @pytest.mark.parametrize("text", ["[]", '{"data": {}}', "[" * 100000, '{"data": [' + "1" * 5000 + "]}", '"\\ud800"'])
 def test_json_that_is_no_metadata_is_refused(tmp_path, text):
     (tmp_path / "metadata").mkdir()
+    (tmp_path / "wavs").mkdir()
     (tmp_path / "metadata" / "train.json").write_text(text)
-    with pytest.raises(DataError):
+    with pytest.raises(DataError) as caught:
         read_english(tmp_path)
+    assert "train.json" in str(caught.value.where)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +139,7 @@ def test_json_that_is_no_metadata_is_refused(tmp_path, text):
 def test_bad_records_are_listed_with_file_and_line(tmp_path, change, reason):
     path = tmp_path / "metadata" / "train.json"
     path.parent.mkdir()
+    (tmp_path / "wavs").mkdir()
     path.write_text(json.dumps({"data": [GOOD, {**GOOD, **change}]}, indent=1))  # one line for each key
     records = read_english(tmp_path).splits["train"]
     assert len(records.captions) == 1
@@ -170,6 +186,7 @@ RECORD = st.fixed_dictionaries({}, optional={key: JSON | st.just(GOOD[key]) for 
 def test_every_record_is_kept_or_listed(tmp_path_factory, records, indent):
     root = tmp_path_factory.mktemp("fuzz")
     (root / "metadata").mkdir()
+    (root / "wavs").mkdir()
     (root / "metadata" / "train.json").write_text(json.dumps({"data": records}, indent=indent))
     found = read_english(root).splits["train"]
     assert len(found.captions) + len(found.rejected) + len(found.duplicates) == len(records)

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+from embedded_micro import embed_all, run, write_model
 from micro_corpus import FRONT_END, make_corpus, micro_config
 from vgspeech import embedding
 from vgspeech.archive import ArchiveReader
-from vgspeech.bin import embed as verb
-from vgspeech.config import ExperimentConfig, SimilarityConfig, save_config
+from vgspeech.config import SimilarityConfig, save_config
 from vgspeech.errors import DataError, DriftError
 from vgspeech.images import PackedImages
-from vgspeech.models import build_model, load_model, save_weights
+from vgspeech.models import build_model, load_model
 from vgspeech.retrieval import evaluate
 from vgspeech.stats.rank_files import read_ranks
 
@@ -34,37 +34,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_corpus(tmp_path_factory.mktemp("corpus"), {"test": 41}, captions=2, skip_hindi=5)
 
 
-def write_model(folder: Path, config: ExperimentConfig) -> Path:
-    torch.manual_seed(7)
-    model = build_model(config)
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-    folder.mkdir(parents=True)
-    save_config(config, folder / "config.yaml")
-    save_weights(model, folder / "best.pt")
-    return folder
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("exp") / "micro", micro_config())
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["embed.py", *map(str, arguments)])
-    verb.main()
-
-
-def embed_all(
-    monkeypatch: pytest.MonkeyPatch, model: Path, corpus: Path, out: Path, jobs: int, *more: str
-) -> dict[str, dict[str, np.ndarray]]:
-    """Run the verb as the step does; all arrays it wrote."""
-    common = ["--model", model, "--data", corpus, "--split", "test", "--out", out, "--num-jobs", jobs, *more]
-    for job in range(1, jobs + 1):
-        run(monkeypatch, *common, "--job", job)
-    run(monkeypatch, *common, "--merge")
-    return {what: dict(ArchiveReader(out / f"{what}.scp")) for what in ("en", "hi", "images")}
 
 
 def same_bytes(a: dict[str, dict[str, np.ndarray]], b: dict[str, dict[str, np.ndarray]]) -> bool:

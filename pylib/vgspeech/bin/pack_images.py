@@ -31,7 +31,8 @@ def main() -> None:
         return
     done = merge_packed(images, args.num_jobs, args.max_bad)
     listed = f"; {done.rejected:,} could not be used, see {images.path / 'packed.rejected'}" if done.rejected else ""
-    print(f"Packed {done.packed:,} of {done.total:,} images of {images.path.name}{listed}")
+    clips = f", video frames of {len(images.clips):,} clips among them" if images.clips else ""
+    print(f"Packed {done.packed:,} of {done.total:,} images of {images.path.name}{clips}{listed}")
 
 
 if __name__ == "__main__":

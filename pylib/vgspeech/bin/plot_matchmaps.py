@@ -1,8 +1,9 @@
 """Pictures of what words light up: the matchmap of a few captions, minus the response to unrelated images.
 
 Writes into the folder, for every caption chosen: ``<lang>/<utt>.png`` (the picture), ``<lang>/<utt>.sound.png`` (its
-spectrogram), ``scenes/<image>.jpg`` (what the model sees), and for all of them ``maps.scp`` (subtracted matchmaps,
-frames x cells) and ``captions.json`` (words, times, scores), from which the report is made.
+spectrogram), ``scenes/<image>.jpg`` (what the model sees; of a clip its middle video frame), and for all of them
+``maps.scp`` (subtracted matchmaps, frames x cells) and ``captions.json`` (words, times, scores), from which the report is
+made.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from vgspeech.archive import ArchiveReader, ArchiveWriter
 from vgspeech.config import ExperimentConfig, load_config
 from vgspeech.errors import run_main
 from vgspeech.files import atomic_write, write_json
-from vgspeech.images import decode
+from vgspeech.images import read_pixels
 from vgspeech.localize.captions import PicturedCaption, caption_entry, choose_captions, pictured_caption
 from vgspeech.localize.inputs import EmbedDir, image_set, speech_set, visible_parts
 from vgspeech.localize.matchmaps import UNRELATED_IMAGES
@@ -31,7 +32,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_caption(caption: PicturedCaption, image_file: str, features: ArchiveReader, out: Path) -> dict[str, object]:
     """Write the pictures of one caption; returns its entry for ``captions.json``."""
-    scene = view_of(decode(Path(image_file).read_bytes(), image_file), caption.view, SCENE_SIDE)
+    scene = view_of(read_pixels(image_file), caption.view, SCENE_SIDE)
     sound = spectrogram(features[caption.utt])
     files = {
         "scene": f"scenes/{caption.image}.jpg",
@@ -66,7 +67,7 @@ def main() -> None:
             for utt in utterances:
                 image = speech[lang].utt2image[utt]
                 caption = pictured_caption(embed, speech[lang], lang, utt, views[image])
-                entries.append(write_caption(caption, images.paths[image], features, args.out))
+                entries.append(write_caption(caption, images.paths[images.shown(image)], features, args.out))
                 maps.write(utt, caption.matchmap.reshape(len(caption.matchmap), -1))
     write_json(
         args.out / "captions.json", {"split": args.split, "unrelated_images": UNRELATED_IMAGES, "captions": entries}

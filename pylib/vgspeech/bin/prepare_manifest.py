@@ -8,7 +8,7 @@ from pathlib import Path
 from vgspeech.corpora.division import side_by_side
 from vgspeech.corpora.holdout import Fractions
 from vgspeech.corpora.manifest import Roots, read_manifest
-from vgspeech.corpora.options import add_common_options, say, settings_of
+from vgspeech.corpora.options import add_common_options, finish, settings_of
 from vgspeech.corpora.prepare import prepare_division
 from vgspeech.corpora.tree import read_tree
 from vgspeech.corpora.truth import Truth
@@ -37,7 +37,7 @@ def main() -> None:
         images = args.images or args.manifest.parent
         releases = read_manifest(args.manifest, Roots(args.audio or args.manifest.parent, images), fractions)
     done = prepare_division(side_by_side(releases), releases, args.data, settings_of(args, images), Truth())
-    say(args.data, done)
+    finish(args.data, done)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from vgspeech.corpora.japanese import read_japanese
-from vgspeech.corpora.options import add_common_options, say, settings_of
+from vgspeech.corpora.options import add_common_options, finish, settings_of
 from vgspeech.corpora.places import read_english, read_hindi
 from vgspeech.corpora.prepare import prepare
 from vgspeech.corpora.published import PLACES, compare
@@ -28,7 +28,7 @@ def main() -> None:
     if not args.truth:  # what has its truth beside it was made, not published
         releases[0].notes.extend(compare(releases, PLACES))
     truth = read_truth(args.truth) if args.truth else Truth()
-    say(args.data, prepare(releases[0], releases[1:], args.data, settings, truth))
+    finish(args.data, prepare(releases[0], releases[1:], args.data, settings, truth))
 
 
 def _parser() -> argparse.ArgumentParser:

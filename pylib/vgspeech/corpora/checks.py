@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 from vgspeech.corpora.captions import Caption, Rejected, Source
+from vgspeech.corpora.clips import Clip, Found, frame_id, look_up
 from vgspeech.corpora.division import Division, Part
-from vgspeech.corpora.headers import Header, audio_header, image_header, read_headers
+from vgspeech.corpora.headers import Header, audio_header, read_headers
 from vgspeech.errors import DataError
 from vgspeech.tables import check_rejected, write_rejected
 from vgspeech.waves import SEGMENT_OVERSHOOT_S
@@ -17,11 +19,39 @@ from vgspeech.waves import SEGMENT_OVERSHOOT_S
 
 @dataclass
 class Pictures:
-    """The images of a split: where each lies, its size in pixels, and why some cannot be used. Keys are image ids."""
+    """The pictures of a split: where each lies, a still's size in pixels, and why some cannot be used. Keys are picture ids."""
 
     paths: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    clips: dict[str, Clip] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
+
+    def tables(self, pictures: Iterable[str]) -> ImageTables:
+        """The tables of an image set of some of the pictures.
+
+        Raises:
+            DataError: a still has the id of a clip's video frame.
+        """
+        tables = ImageTables({}, {}, {})
+        for picture in pictures:
+            clip = self.clips.get(picture)
+            if clip is None:
+                tables.paths[picture], tables.sizes[picture] = self.paths[picture], self.sizes[picture]
+                continue
+            tables.clips[picture] = [frame_id(picture, number) for number in range(len(clip.locations))]
+            for image, location, size in zip(tables.clips[picture], clip.locations, clip.sizes, strict=True):
+                if image in self.paths:
+                    _refuse_one_id(image, self.paths[image], location, location)
+                tables.paths[image], tables.sizes[image] = location, size
+        return tables
+
+
+class ImageTables(NamedTuple):
+    """Image -> file, image -> width and height, clip -> its images."""
+
+    paths: dict[str, str]
+    sizes: dict[str, tuple[int, int]]
+    clips: dict[str, list[str]]
 
 
 def check_recordings(division: Division, roots: dict[str, Path], jobs: int, memory: Path) -> dict[str, Header]:
@@ -59,27 +89,34 @@ def _outside(caption: Caption, duration_s: float) -> str:
     return f"the piece from {caption.start_s:g} s to {end} lies outside the recording of {duration_s:.3f} s"
 
 
-def check_images(division: Division, root: Path, jobs: int, memory: Path) -> dict[str, Pictures]:
-    """Read the headers of all images; captions of a bad one move, in place, to their part's ``rejected``.
+def check_images(division: Division, root: Path, frames: int, jobs: int, memory: Path) -> dict[str, Pictures]:
+    """Read the headers of all images and videos; captions of a bad one move, in place, to their part's ``rejected``.
+
+    Args:
+        division: all captions.
+        root: what their images' paths are relative to.
+        frames: video frames of a clip.
+        jobs: worker processes.
+        memory: see ``check_recordings``.
 
     Returns:
-        split -> its images.
+        split -> its pictures.
 
     Raises:
         DataError: two files would have one image id.
     """
     paths = {caption.image: f"{root}/{caption.image}" for _, _, part in parts_of(division) for caption in part.captions}
-    headers = read_headers(image_header, sorted(paths.values()), jobs, "images", memory)
+    found_files = look_up(sorted(paths.values()), frames, jobs, memory)
     pictures = {}
     for split, parts in division.items():
         pictures[split] = found = Pictures()
         problems: dict[str, str] = {}
         for caption in (caption for part in parts.values() for caption in part.captions):
             path = paths[caption.image]
-            if problem := headers[path].problem:
+            if problem := found_files.problem(path):
                 problems.setdefault(caption.image_id, f"{path}: {problem}")
             else:
-                _enter(found, caption, path, headers[path])
+                _enter(found, caption, path, found_files)
         # Releases may name one picture with two extensions; the file that is there counts.
         problems = {image: problem for image, problem in problems.items() if image not in found.paths}
         for part in parts.values():
@@ -90,18 +127,26 @@ def check_images(division: Division, root: Path, jobs: int, memory: Path) -> dic
     return pictures
 
 
-def _enter(found: Pictures, caption: Caption, path: str, header: Header) -> None:
-    """Enter a caption's image."""
-    image = caption.image_id
-    path = header.path or path
-    other = found.paths.setdefault(image, path)
+def _enter(found: Pictures, caption: Caption, path: str, files: Found) -> None:
+    """Enter a caption's picture."""
+    picture, clip = caption.image_id, files.clips.get(path)
+    header = files.stills[path] if clip is None else Header()
+    path = (header.path or path) if clip is None else clip.path
+    other = found.paths.setdefault(picture, path)
     if other != path:
-        raise DataError(
-            f"two images would have one id, {image}: {other} and {path}",
-            where=_places([caption])[0],
-            hint="ids leave the extension out: rename one of the two and repair the metadata",
-        )
-    found.sizes[image] = header.width, header.height
+        _refuse_one_id(picture, other, path, _places([caption])[0])
+    if clip is None:
+        found.sizes[picture] = header.width, header.height
+    else:
+        found.clips[picture] = clip
+
+
+def _refuse_one_id(image: str, one: str, other: str, where: str) -> NoReturn:
+    raise DataError(
+        f"two images would have one id, {image}: {one} and {other}",
+        where=where,
+        hint="ids leave the extension out: rename one of the two and repair the metadata",
+    )
 
 
 def _reject(part: Part, bad: list[tuple[Caption, str]]) -> None:

@@ -1,4 +1,5 @@
-"""Cheap checks of recordings and images by their headers, in worker processes: no sample and no pixel is decoded.
+"""Cheap checks of recordings and images by their headers, in worker processes: no sample and no pixel is decoded (of a
+video, one video frame).
 
 Durations come from here. A recording whose header and length disagree is refused: readers differ in what they make of
 it, so durations, features and alignments would not belong together.
@@ -22,6 +23,7 @@ from vgspeech.errors import DataError
 from vgspeech.files import atomic_write
 from vgspeech.images import FORMATS, MAX_PIXELS
 from vgspeech.progress import track
+from vgspeech.videos import read_header
 from vgspeech.waves import open_sound
 
 Item = TypeVar("Item")
@@ -45,6 +47,8 @@ class Header(NamedTuple):
     height: int = 0
     path: str = ""
     """Where the file lies, when its extension is written in other letters (``a.JPG`` for ``a.jpg``)."""
+    frames: int = 0
+    """Video frames of a video, 0 when its header does not say."""
 
 
 def audio_header(path: str) -> Header:
@@ -80,13 +84,25 @@ def image_header(path: str) -> Header:
     return Header(width=height if turned else width, height=width if turned else height, path=other)
 
 
+def video_header(path: str) -> Header:
+    """Length and size of a video (rotation applied) from its header and first video frame, or what is wrong with it."""
+    problem, path, other = _look_for(path)
+    if problem:
+        return Header(problem)
+    try:
+        duration_s, width, height, frames = read_header(path)
+    except DataError as error:
+        return Header(error.what)
+    return Header(duration_s=duration_s, width=width, height=height, path=other, frames=frames)
+
+
 def read_headers(
     read: Callable[[str], Header], paths: Sequence[str], jobs: int, what: str, memory: Path | None = None
 ) -> dict[str, Header]:
-    """Apply ``audio_header`` or ``image_header`` to many files.
+    """Apply ``audio_header``, ``image_header`` or ``video_header`` to many files.
 
     Args:
-        read: one of the two.
+        read: one of the three.
         paths: files, each once.
         jobs: number of worker processes; 1 works in this process.
         what: for the progress line.
@@ -149,7 +165,7 @@ def _read_unless_known(
         header = read(path)
     if header.problem:
         return header, "", new
-    numbers = [header.duration_s, header.width, header.height]
+    numbers = [header.duration_s, header.width, header.height, header.frames]
     return header, json.dumps([path, status.st_size, status.st_mtime_ns, *numbers]) + "\n", new
 
 
@@ -158,8 +174,8 @@ def _recall(parts: Sequence[Path]) -> dict[str, tuple[int, int, Header]]:
     for part in parts:
         if part.exists():
             for line in part.read_text(encoding="utf-8").splitlines():
-                path, size, time_ns, duration_s, width, height = json.loads(line)
-                known[path] = size, time_ns, Header("", duration_s, width, height)
+                path, size, time_ns, duration_s, width, height, *more = json.loads(line)
+                known[path] = size, time_ns, Header("", duration_s, width, height, "", *more)
     return known
 
 

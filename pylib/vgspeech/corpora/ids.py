@@ -12,6 +12,8 @@ import unicodedata
 from functools import lru_cache
 from urllib.parse import unquote
 
+from vgspeech.videos import is_video
+
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 UNKNOWN_SPEAKER = "unknown"
 
@@ -52,7 +54,8 @@ def release_path(path: str, base: str = "") -> str:
 
 
 def image_id(path: str) -> str:
-    """The image id of a release path: extension off, NFC; ``%``, ``/``, whitespace, control characters as ``%XX``.
+    """The image id of a release path: extension (of an image or video) off, NFC; ``%``, ``/``, whitespace, control
+    characters as ``%XX``.
 
     Args:
         path: a path as ``release_path`` returns it (a leading ``/`` is taken off here too).
@@ -66,7 +69,7 @@ def image_id(path: str) -> str:
     require_unicode(path)
     stem = unicodedata.normalize("NFC", path.lstrip("/"))
     root, extension = posixpath.splitext(stem)
-    if extension.lower() in IMAGE_EXTENSIONS:
+    if extension.lower() in IMAGE_EXTENSIONS or is_video(extension):
         stem = root
     if not stem or stem.endswith("/"):
         raise ValueError(f"path {path!r} names no image")

@@ -1,8 +1,9 @@
 """Own recordings: a manifest (TSV or JSON) of captions, in any number of languages.
 
-One line a caption. Columns ``image``, ``wav``, ``lang``, ``speaker``; optional ``start`` and ``end`` (seconds, for
+One line a caption. Columns ``image`` (or ``video``), ``wav``, ``lang``, ``speaker``; optional ``start`` and ``end`` (seconds, for
 captions that are pieces of long recordings), ``text``, ``share`` (yes or no: may reports play it), ``split``. Paths are
-relative to the manifest's folder, or to the folders given instead of it, or absolute and inside these.
+relative to the manifest's folder, or to the folders given instead of it, or absolute and inside these. An image may be a video,
+or a folder of a clip's video frames; a manifest may have both columns and fill one of them in every line.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,11 @@ from vgspeech.corpora.sheet import Row, check_columns, read_sheet
 from vgspeech.errors import DataError
 
 REQUIRED = ("image", "wav", "lang", "speaker")
-OPTIONAL = ("start", "end", "text", "share", "split")
+OPTIONAL = ("video", "start", "end", "text", "share", "split")
 OTHER_NAMES = {
     "audio": "wav", "recording": "wav", "sound": "wav", "file": "wav", "path": "wav", "audio_file": "wav",
-    "picture": "image", "photo": "image", "img": "image", "language": "lang", "locale": "lang", "spk": "speaker",
+    "picture": "image", "photo": "image", "img": "image", "clip": "video", "movie": "video",
+    "language": "lang", "locale": "lang", "spk": "speaker",
     "speaker_id": "speaker", "voice": "speaker", "begin": "start", "stop": "end", "transcript": "text",
     "caption": "text", "sentence": "text", "consent": "share", "public": "share", "subset": "split", "set": "split",
 }  # fmt: skip
@@ -64,12 +66,19 @@ def read_manifest(path: Path, roots: Roots, fractions: Fractions) -> list[Releas
     if path.suffix.lower() == ".json":
         rows = _json_rows(path)
         names = dict.fromkeys(name for row in rows if isinstance(row.cells, dict) for name in row.cells)
-        notes += check_columns(list(names), str(path), REQUIRED, OPTIONAL, OTHER_NAMES)
+        notes += check_columns(list(names), str(path), *_columns(names), OTHER_NAMES)
     else:
         sheet = read_sheet(path)
-        notes += check_columns(sheet.columns, f"{path}:1", REQUIRED, OPTIONAL, OTHER_NAMES)
+        notes += check_columns(sheet.columns, f"{path}:1", *_columns(sheet.columns), OTHER_NAMES)
         rows = sheet.rows
     return read_rows(rows, path, roots, fractions, notes)
+
+
+def _columns(names: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Columns that a manifest of these columns must have, and may have: ``video`` can take the place of ``image``."""
+    if "video" in names and "image" not in names:
+        return ("video", *REQUIRED[1:]), ("image", *OPTIONAL[1:])
+    return REQUIRED, OPTIONAL
 
 
 def _json_rows(path: Path) -> list[Row]:
@@ -136,7 +145,7 @@ class _Reader:
         if not isinstance(cells, dict):
             raise ValueError(f"expected an object with the keys {', '.join(REQUIRED)}, got {str(cells)[:40]!r}")
         self.language[number] = _language(text_of(cells, "lang"))
-        image = below(text_of(cells, "image"), self.roots.images, "--images")
+        image = below(_picture(cells), self.roots.images, "--images")
         wav = plain_wav(below(text_of(cells, "wav"), self.roots.audio, "--audio"))
         speaker = name_of(cells, "speaker", "")
         start_s, end_s = _seconds(cells, "start") or 0.0, _seconds(cells, "end")
@@ -170,9 +179,18 @@ class _Reader:
         if not isinstance(row.cells, dict):
             return ""
         try:
-            return self._ids[below(text_of(row.cells, "image"), self.roots.images, "")]
+            return self._ids[below(_picture(row.cells), self.roots.images, "")]
         except ValueError:
             return ""
+
+
+def _picture(cells: dict[str, Any]) -> str:
+    """The path in ``image`` or in ``video``; one of them is empty."""
+    if not cells.get("video"):
+        return text_of(cells, "image")
+    if cells.get("image"):
+        raise ValueError("both 'image' and 'video' are given; a caption describes one of them")
+    return text_of(cells, "video")
 
 
 def below(path: str, root: Path, option: str) -> str:

@@ -1,4 +1,4 @@
-"""What the commands that prepare corpora share: options, and the lines that they print."""
+"""What the commands that prepare corpora share: options, a check of what was written, and the lines that they print."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 
 from vgspeech.corpora.prepare import Prepared, Settings, require_images
+from vgspeech.validation import validate_image_set, validate_speech_set
+from vgspeech.videos import MAX_FRAMES
 
 
 def add_common_options(parser: argparse.ArgumentParser, *, images_required: bool = True, all_languages: bool = True) -> None:
@@ -16,6 +18,7 @@ def add_common_options(parser: argparse.ArgumentParser, *, images_required: bool
     parser.add_argument("--speakers-apart", type=boolean, default=False, metavar="BOOL", help="splits share no speakers")
     parser.add_argument("--require-all-languages", type=boolean, default=all_languages, metavar="BOOL")
     parser.add_argument("--subset", type=int, default=0, metavar="N", help="images a split at most; 0: all")
+    parser.add_argument("--frames", type=frame_count, default=3, metavar="N", help="video frames of each clip")
     parser.add_argument("--nj", type=int, default=1, metavar="N", help="worker processes that read headers")
     parser.add_argument("data", type=Path, help="where to write: data/<corpus>")
 
@@ -33,9 +36,17 @@ def settings_of(args: argparse.Namespace, images: Path) -> Settings:
         allow_overlap=args.allow_overlap,
         speakers_apart=args.speakers_apart,
         require_all_languages=args.require_all_languages,
+        frames=args.frames,
         subset=args.subset,
         jobs=args.nj,
     )
+
+
+def frame_count(text: str) -> int:
+    """A number of video frames that may be taken of a clip."""
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_FRAMES:
+        raise argparse.ArgumentTypeError(f"expected 1 to {MAX_FRAMES}, not '{text}'")
+    return int(text)
 
 
 def boolean(text: str) -> bool:
@@ -45,8 +56,17 @@ def boolean(text: str) -> bool:
     return text == "true"
 
 
-def say(out: Path, done: Prepared) -> None:
-    """Print what was written: notes, a line for each set, and a closing sentence."""
+def finish(out: Path, done: Prepared) -> None:
+    """Check the data directories that were written, and print notes, a line for each set, and a closing sentence.
+
+    Raises:
+        DataError: what was written is not valid.
+    """
+    for made in done.sets:
+        split = made.name.rpartition("_")[0]
+        validate_speech_set(out / "speech" / made.name, images=out / "images" / split)
+    for split in dict.fromkeys(made.name.rpartition("_")[0] for made in done.sets):
+        validate_image_set(out / "images" / split)
     for note in done.notes:
         print(f"note: {note}")
     for made in done.sets:

@@ -7,12 +7,13 @@ are looked up below a root of the user's.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from vgspeech.corpora.captions import Release
 from vgspeech.corpora.metadata import WavPath, read_json_split
-from vgspeech.corpora.records import require_tree, split_name
+from vgspeech.corpora.records import require_all, require_tree, split_name
 
 ENGLISH_TREE = """\
 PlacesAudio_400k_distro/
@@ -40,7 +41,8 @@ def read_english(root: Path) -> Release:
         DataError: the folder or its metadata are missing, or a file is not JSON.
     """
     folder = root / "metadata"
-    require_tree(folder.is_dir(), root, folder, ENGLISH_TREE)
+    require_tree(folder.is_dir() or (root / "wavs").is_dir(), root, folder, ENGLISH_TREE)
+    require_all(root, {folder: "the metadata", root / "wavs": "the recordings"}, ENGLISH_TREE)
     names = sorted(path.name for path in folder.glob("*.json"))
     newer = [name for name in names if name.endswith("_2020.json")]
     files, notes = {}, []
@@ -70,6 +72,7 @@ def read_hindi(root: Path) -> Release:
     files = {split_name(match[1]): path for path, match in matches.items() if match}
     notes = [f"{path} was left alone: its name is not that of a split" for path, match in matches.items() if not match]
     require_tree(bool(files), root, root / "*Hindi*_{train,dev,test}.json", HINDI_TREE)
+    require_all(root, {root / "hindi_wavs": "the recordings"}, HINDI_TREE)
     return _read("hi", root, files, lambda wav, split: hindi_wav(root, wav, split), notes)
 
 
@@ -91,7 +94,7 @@ def hindi_wav(root: Path, wav: str, split: str) -> str:
     else:
         places = [[split, *folders[2:], name], [split, name]]
     paths = ["/".join(["hindi_wavs", *parts]) for parts in places]
-    return paths[0] if len(paths) == 1 else next((path for path in paths if (root / path).exists()), paths[0])
+    return paths[0] if len(paths) == 1 else next((path for path in paths if os.path.exists(root / path)), paths[0])
 
 
 def _read(language: str, root: Path, files: dict[str, Path], wav_path: WavPath, notes: list[str]) -> Release:

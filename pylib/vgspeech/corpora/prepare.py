@@ -34,6 +34,8 @@ class Settings:
     """Splits must share no speakers either, unless ``allow_overlap``."""
     require_all_languages: bool = True
     """Leave out images that lack a caption in one of the languages."""
+    frames: int = 3
+    """Video frames of a clip: one a second of the three-second clips of Spoken Moments (Monfort et al. 2021)."""
     subset: int = 0
     """Images a split at most; 0 keeps all."""
     jobs: int = 1
@@ -92,7 +94,7 @@ def prepare_division(
     _require_captions(division)
     done.notes += check_leaks(division, settings.allow_overlap, settings.speakers_apart)
     recordings = check_recordings(division, roots, settings.jobs, out / ".headers")
-    pictures = check_images(division, settings.images, settings.jobs, out / ".headers")
+    pictures = check_images(division, settings.images, settings.frames, settings.jobs, out / ".headers")
     list_rejected(division, pictures, out, settings.max_bad)
     if settings.require_all_languages:
         done.notes += _dropped(drop_incomplete(division), "lost their last usable caption in one of the languages")
@@ -144,10 +146,12 @@ def _write_split(
 ) -> None:
     """Write one split's image set and its speech sets."""
     images = sorted(set().union(*(part.image_ids() for part in parts.values())))
+    tables = pictures.tables(images)
     write_image_set(
         out / "images" / split,
-        paths={image: pictures.paths[image] for image in images},
-        sizes={image: pictures.sizes[image] for image in images},
+        paths=tables.paths,
+        sizes=tables.sizes,
+        clips=tables.clips,
         objects={image: truth.objects[image] for image in images if image in truth.objects} if truth.objects else None,
     )
     done.image_sets += 1

@@ -14,7 +14,7 @@ class Size(NamedTuple):
     language: str
     split: str
     """Name of a split; "" for all together."""
-    what: Literal["captions", "images", "speakers"]
+    what: Literal["captions", "images", "clips", "speakers"]
     number: int
     exact: bool = True
     """False for numbers that sources give as "about", or of which several circulate."""
@@ -37,6 +37,7 @@ SPOKEN_COCO = [Size("en", "", "captions", 605_000, exact=False), Size("en", "", 
 KARPATHY = [Size("en", split, "images", count) for split, count in (("train", 113_287), ("dev", 5_000), ("test", 5_000))]
 SPOKEN_COCO_KARPATHY = [*SPOKEN_COCO, *KARPATHY, Size("en", "test", "captions", 25_031)]
 SPEECH_COCO = [Size("en", "", "captions", 616_767)]
+SPOKEN_MOMENTS = [Size("en", "", "captions", 515_912), Size("en", "", "clips", 459_742)]
 OBJECTNET = [Size("en", "", "captions", 50_000, exact=False)]
 
 
@@ -63,6 +64,6 @@ def _count(release: Release, size: Size) -> int:
     parts = [records for split, records in release.splits.items() if size.split in ("", split)]
     if size.what == "captions":
         return sum(len(part.captions) + len(part.rejected) + len(part.duplicates) for part in parts)
-    if size.what == "images":
+    if size.what in ("images", "clips"):
         return len({caption.image_id for part in parts for caption in part.captions})
     return len({caption.speaker for part in parts for caption in part.captions})

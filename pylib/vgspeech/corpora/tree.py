@@ -1,4 +1,7 @@
-"""Own recordings in folders: ``<image>/<language>/<speaker>*.wav``, the picture beside them or in a folder of pictures."""
+"""Own recordings in folders: ``<image>/<language>/<speaker>*.wav``, the picture beside them or in a folder of pictures.
+
+A picture is an image or a video; a sound file that a telephone wrote as .mp4 is one only in the folder of a language.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,19 @@ from vgspeech.corpora.ids import IMAGE_EXTENSIONS
 from vgspeech.corpora.manifest import Roots, read_rows
 from vgspeech.corpora.sheet import Row
 from vgspeech.errors import DataError
+from vgspeech.videos import EXTENSIONS as VIDEO_EXTENSIONS
 
 TREE = """\
 recordings/
   market/                    one folder for each image
-    market.jpg               the image (or market.jpg in the folder given as --images)
+    market.jpg               the image, or video (or market.jpg in the folder given as --images)
     fr/                      one folder for each language: a tag such as en, hi, bam
       awa.wav                the speaker's name; from the second take on with _ and anything behind it
       awa_2.wav
       moussa.flac
     bam/
       awa.wav"""
+PICTURE_EXTENSIONS = (*IMAGE_EXTENSIONS, *VIDEO_EXTENSIONS)
 SOUND_EXTENSIONS = (
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64", ".rf64", ".sph", ".nist",
     ".m4a", ".mp4", ".aac", ".amr", ".3gp", ".wma",
@@ -53,13 +58,13 @@ def read_tree(root: Path, images: Path, fractions: Fractions) -> list[Release]:
     for folder in _entries(root):
         if folder.is_dir():
             rows += _image_rows(Path(folder.path), images, top, strays)
-        elif not folder.name.lower().endswith(IMAGE_EXTENSIONS):
+        elif not folder.name.lower().endswith(PICTURE_EXTENSIONS):
             strays.append(folder.path)
     if not rows:
         raise DataError("no recordings of the form <image>/<language>/<speaker>*.wav", where=str(root), hint=hint)
     notes = []
     if strays:
-        notes.append(f"{len(strays)} files were left alone, being neither image nor recording; the first: {strays[0]}")
+        notes.append(f"{len(strays)} files were left alone, being neither picture nor recording; the first: {strays[0]}")
     return read_rows(rows, root, Roots(top, top), fractions, notes)
 
 
@@ -69,7 +74,7 @@ def _common(root: Path, images: Path) -> Path:
 
 
 def _image_rows(folder: Path, images: Path, top: Path, strays: list[str]) -> Iterator[Row]:
-    inside = [entry for entry in _entries(folder) if entry.is_file() and entry.name.lower().endswith(IMAGE_EXTENSIONS)]
+    inside = [entry for entry in _entries(folder) if entry.is_file() and entry.name.lower().endswith(PICTURE_EXTENSIONS)]
     image = _image(folder, [Path(entry.path) for entry in inside], images)
     for entry in _entries(folder):
         if not entry.is_dir():
@@ -100,7 +105,7 @@ def _image(folder: Path, inside: list[Path], images: Path) -> Path:
         return named[0]
     if inside:
         return inside[0]
-    spellings = [spelling for extension in IMAGE_EXTENSIONS for spelling in (extension, extension.upper())]
+    spellings = [spelling for extension in PICTURE_EXTENSIONS for spelling in (extension, extension.upper())]
     found = (images / f"{folder.name}{spelling}" for spelling in spellings)
     return next((path for path in found if path.exists()), images / f"{folder.name}.jpg")
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from vgspeech.corpora.captions import Caption
 from vgspeech.corpora.ids import image_id, release_path
-from vgspeech.datadir import OBJECTS_HEADER, SceneObject, Word, read_ctm, read_lexicon, read_tsv
+from vgspeech.datadir import SceneObject, Word, read_ctm, read_lexicon, read_tsv
 from vgspeech.errors import DataError
+from vgspeech.imagesets import OBJECTS_HEADER
 
 Times = Mapping[str, Sequence[Word]]
 

@@ -13,8 +13,9 @@ from vgspeech.dataset_tools.damage import Damaged, by_spelling, other_spelling, 
 from vgspeech.dataset_tools.layout import SpeechFiles
 from vgspeech.dataset_tools.replace import Replacement, sorted_times
 from vgspeech.errors import DataError
+from vgspeech.imagesets import read_pictures
 from vgspeech.rules import OPTIONAL_TABLES, UTTERANCE_TABLES
-from vgspeech.streams import TIMES, read_blocks, read_keys
+from vgspeech.streams import TIMES, read_blocks
 from vgspeech.tables import StrPath
 
 _QUOTED = re.compile(r"'[^']{2,}'")
@@ -113,7 +114,7 @@ def _intersect(source: SpeechFiles, losses: _Losses, features: bool) -> dict[byt
 
 
 def _check_images(source: SpeechFiles, losses: _Losses, images: Path) -> None:
-    known = set(read_keys(images / "images.scp"))
+    known = read_pictures(images)
     for key, line in read_damaged(source.need("utt2image", "--images")).lines.items():
         if line[len(key) + 1 : -1] not in known:
             losses.add(key, f"its image is not in {images}")

@@ -69,15 +69,18 @@ def image_set(data: Path, split: str) -> ImageSet:
 
 
 def visible_parts(images: ImageSet, config: ExperimentConfig) -> dict[str, View]:
-    """The part of every image that the model sees in evaluation."""
-    return {image: visible_part(width, height, config.image) for image, (width, height) in images.sizes.items()}
+    """The part of every picture (of a clip: of the image shown for it) that the model sees in evaluation."""
+    shown = {picture: images.shown(picture) for picture in images.pictures}
+    return {
+        picture: visible_part(*images.sizes[image], config.image) for picture, image in shown.items() if image in images.sizes
+    }
 
 
 def boxes_in_view(images: ImageSet, config: ExperimentConfig) -> dict[str, list[tuple[str, Box]]]:
-    """Concept and box of the objects of every image that has some, as fractions of the part that the model sees."""
+    """Concept and box of the objects of every picture that has some, as fractions of the part that the model sees."""
     views = visible_parts(images, config)
     return {
-        image: [(thing.concept, views[image].fractions(thing.box)) for thing in things]
-        for image, things in images.objects().items()
-        if image in views
+        picture: [(thing.concept, views[picture].fractions(thing.box)) for thing in things]
+        for picture, things in images.objects().items()
+        if picture in views
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -61,14 +62,20 @@ class GroundingModel(nn.Module):
         frames: Frames = self.audio_encoder(lang)(*self._as_released(feats, lengths))
         return frames
 
-    def encode_images(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) ImageNet-normalised images to grids (B, H', W', D)."""
-        grids: Tensor = self.image(images)
+    def encode_images(self, images: Tensor, counts: Sequence[int] | None = None) -> Tensor:
+        """Pictures to grids (B, H', W', D).
+
+        Args:
+            images: (F, 3, H, W) ImageNet-normalised; those of one picture (the video frames of a clip) one after the other.
+            counts: number of images of each of the B pictures; None when every image is a picture.
+        """
+        clips = _clips(images, counts)
+        grids: Tensor = self.image(images) if clips is None else self.image(images, clips)
         return grids
 
-    def image_features(self, images: Tensor) -> Tensor:
+    def image_features(self, images: Tensor, counts: Sequence[int] | None = None) -> Tensor:
         """The first part of :meth:`encode_images`: what the backbone gives, (B, C, H', W')."""
-        return self.image.features(images)
+        return self.image.features(images, _clips(images, counts))
 
     def embed_features(self, features: Tensor) -> Tensor:
         """The rest of it: (B, C, H', W') to grids (B, H', W', D)."""
@@ -132,6 +139,11 @@ class GroundingModel(nn.Module):
         """Move all codebooks once; call after each optimiser step."""
         for quantizer in self.quantizers().values():
             quantizer.update()
+
+
+def _clips(images: Tensor, counts: Sequence[int] | None) -> list[int] | None:
+    """Number of images of each picture, where one has several."""
+    return list(counts) if counts is not None and len(counts) != len(images) else None
 
 
 def front_end_of(config: ExperimentConfig) -> FrontEndConfig:

@@ -2,11 +2,20 @@
 
 Input: (B, 3, H, W) images normalised by the ImageNet mean and deviation. Output: a grid (B, H', W', D) of cells.
 
+Clips are sets of video frames. Each goes through the backbone by itself, and the features of a clip are pooled over its video
+frames, cell by cell, before the embedding. ``max`` is the pooling of Spoken Moments (Monfort et al. 2021, section 4.1) and AVLnet
+(Rouditchenko et al. 2021), which pool whole pictures by it. ``mean``, the default, commutes with the embedding, which is linear:
+the matchmap of a clip is the mean of its video frames' matchmaps, so every video frame has its say in where a word lights up,
+and SISA is the mean over all cells of all of them. Under both the order of video frames makes no difference, and a clip in which
+nothing moves equals the still.
+
 torchvision is imported by the backbones that it builds and not above: it takes as long as torch, and every command that
 opens a model would wait for it.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,19 +31,25 @@ from vgspeech.models.weights import read_tensors
 class ImageEncoder(nn.Module):
     """A backbone (B, 3, H, W) -> (B, C, H', W') and an embedding convolution C -> D; no activation on top."""
 
-    def __init__(self, backbone: nn.Module, embedder: nn.Conv2d) -> None:
+    def __init__(self, backbone: nn.Module, embedder: nn.Conv2d, clip_pooling: Literal["mean", "max"] = "mean") -> None:
         super().__init__()
         self.backbone = backbone
         self.embedder = embedder
+        self.clip_pooling = clip_pooling
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, H', W', D)."""
-        return self.embed(self.features(images))
+    def forward(self, images: Tensor, counts: list[int] | None = None) -> Tensor:
+        """(F, 3, H, W) -> (B, H', W', D); see :meth:`features`."""
+        return self.embed(self.features(images, counts))
 
-    def features(self, images: Tensor) -> Tensor:
-        """What the backbone gives: (B, 3, H, W) -> (B, C, H', W')."""
+    def features(self, images: Tensor, counts: list[int] | None = None) -> Tensor:
+        """What the backbone gives: (F, 3, H, W) -> (B, C, H', W').
+
+        Args:
+            images: of B pictures, those of one picture one after the other.
+            counts: number of images of each picture; None when all are stills, B = F.
+        """
         features: Tensor = self.backbone(_channels_last(images))
-        return features
+        return features if counts is None else pool_clips(features, counts, self.clip_pooling)
 
     def embed(self, features: Tensor) -> Tensor:
         """What the embedding convolution makes of it: (B, C, H', W') -> (B, H', W', D)."""
@@ -44,6 +59,17 @@ class ImageEncoder(nn.Module):
 def _channels_last(x: Tensor) -> Tensor:
     """In the memory order that the weights have, on devices whose convolutions gain by it."""
     return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" or x.is_cuda else x
+
+
+def pool_clips(features: Tensor, counts: list[int], how: Literal["mean", "max"]) -> Tensor:
+    """Features (F, C, H, W) of images to those of pictures (B, C, H, W); a still's are passed on unchanged."""
+    pooled = []
+    for part in features.split(counts):
+        if len(part) == 1:
+            pooled.append(part[0])
+        else:
+            pooled.append(part.mean(0) if how == "mean" else part.max(0)[0])
+    return torch.stack(pooled).contiguous(memory_format=torch.channels_last)
 
 
 class _ResNet(nn.Module):
@@ -154,7 +180,7 @@ def build_image_encoder(config: ImageEncoderConfig, embedding_dim: int) -> Image
         backbone, embedder = net, nn.Conv2d(net.width, embedding_dim, 1)
     if config.weights != "none":
         _load_backbone(backbone, config)
-    return ImageEncoder(backbone, embedder)
+    return ImageEncoder(backbone, embedder, config.clip_pooling)
 
 
 def _load_backbone(backbone: nn.Module, config: ImageEncoderConfig) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from vgspeech.config import ExperimentConfig
 from vgspeech.datadir import ImageSet, SpeechSet
 from vgspeech.errors import DataError
-from vgspeech.images import decode
+from vgspeech.images import read_pixels
 from vgspeech.localize.boxes import View, visible_part
 from vgspeech.plots import view_of
 from vgspeech.report.inputs import ReportInput
@@ -65,11 +64,11 @@ class Exemplars:
         """The part of a peak's image around the place that its caption in language a looks at; all that the model sees
         where no place is known. uint8 (S, S, 3)."""
         image = row["image"]
-        path = self.images.paths[image]
-        view = visible_part(*self.images.sizes[image], self.config.image)
+        shown = self.images.shown(image)
+        view = visible_part(*self.images.sizes[shown], self.config.image)
         if row.get("x_a", "-") != "-":
             view = _square_around(view.point(float(row["x_a"]), float(row["y_a"])), CROP_SHARE * (view.x1 - view.x0), view)
-        return view_of(decode(Path(path).read_bytes(), path), view, CROP_SIDE)
+        return view_of(read_pixels(self.images.paths[shown]), view, CROP_SIDE)
 
     def clip(self, side: str, row: Row) -> np.ndarray | None:
         """The stretch of speech of side ``a`` or ``b`` and a little around it, at 16 kHz; None when not to be shown."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from vgspeech.archive import ArchiveReader
 from vgspeech.audio import FrontEnd
-from vgspeech.images import decode
-from vgspeech.loaded import Caption, Picture
+from vgspeech.images import read_pixels
+from vgspeech.loaded import Caption, Picture, pixels_of
 from vgspeech.localize.boxes import View
 from vgspeech.localize.captions import PicturedCaption, Span, caption_entry, span_entry
 from vgspeech.localize.matchmaps import span_map
@@ -253,13 +253,12 @@ class _Page:
 
     def _scene(self, image: str) -> str:
         """An image of the set as the model sees it."""
-        path = self.of.images.paths[image]
-        return self._picture(Path(path), self.of.picture(image).view)
+        images = self.of.images
+        return self._picture(read_pixels(images.paths[images.shown(image)]), self.of.picture(image).view)
 
     def _shown_scene(self) -> str:
         assert isinstance(self.query.embedded, Picture)
-        return self._picture(self.query.file, self.query.embedded.view)
+        return self._picture(pixels_of(self.query.file, frames=1)[0], self.query.embedded.view)
 
-    def _picture(self, path: Path, view: View) -> str:
-        pixels = view_of(decode(path.read_bytes(), str(path)), view, SCENE_SIDE)
-        return self.assets.add(encode_image(pixels, "jpeg"), ".jpg")
+    def _picture(self, pixels: Array, view: View) -> str:
+        return self.assets.add(encode_image(view_of(pixels, view, SCENE_SIDE), "jpeg"), ".jpg")

@@ -81,7 +81,7 @@ def _corpus(data: Path, languages: Sequence[str]) -> str:
     rows = []
     splits = [path.parent.name for path in (data / "images").glob("*/images.scp")]
     for split in sorted(splits, key=_split_order):
-        row = [text(split), count(len(ImageSet.load(data / "images" / split)))]
+        row = [text(split), count(len(ImageSet.load(data / "images" / split).pictures))]
         for lang in languages:
             folder = data / "speech" / f"{split}_{lang}"
             row += _speech_sizes(SpeechSet.load(folder)) if folder.is_dir() else [NOTHING] * 3

@@ -113,7 +113,7 @@ class SearchedSet:
     def picture(self, image: str) -> Picture:
         """An embedded image of the set."""
         cells = self.embed.grids[image].reshape(*self.embed.shapes[image], -1)
-        return Picture(cells, visible_part(*self.images.sizes[image], self.model.config.image))
+        return Picture(cells, visible_part(*self.images.sizes[self.images.shown(image)], self.model.config.image))
 
     def may_be_found(self, language: str) -> Array:
         """(I,) bool: captions whose speakers agreed that they are shown, and whose image is embedded."""

@@ -9,9 +9,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from vgspeech.datadir import ImageSet, SpeechSet
+from vgspeech.errors import DataError
+from vgspeech.images import read_pixels
 from vgspeech.stats.durations import LARGEST_BIN_S
 from vgspeech.stats.page_parts import STYLE, cards, figure, table, whole
 
@@ -48,6 +50,8 @@ def _cards(numbers: dict[str, Any]) -> str:
     languages = sorted({one["language"] for one in speech})
     items = [(whole(sum(one["utterances"] for one in speech)), "captions")]
     items += [(f"{sum(one['hours'] for one in speech):,.1f}", "hours")]
+    clips = sum(one.get("clips", 0) for one in images)
+    items += [(whole(clips), "clips")] if clips else []
     items += [(whole(sum(one["images"] for one in images)), "images")]
     items += [(" + ".join(map(escape, languages)), "language" if len(languages) == 1 else "languages")]
     unusable = sum(one["rejected"] for one in [*speech, *images])
@@ -121,7 +125,7 @@ def _examples(data: Path, numbers: dict[str, Any]) -> str:
                     captions.setdefault(speech.utt2image[utterance], []).append((one["language"], text))
     cards: list[str] = []
     for image in sorted(captions, key=lambda image: (-len(dict(captions[image])), _hash(image))):
-        thumbnail = _thumbnail(images.paths[image])
+        thumbnail = _thumbnail(images.paths[images.shown(image)])
         if thumbnail and len(cards) < EXAMPLES:
             cards.append(_example(thumbnail, dict(captions[image])))
         if len(cards) == EXAMPLES:
@@ -142,13 +146,12 @@ def _example(thumbnail: str, captions: dict[str, str]) -> str:
 def _thumbnail(path: str) -> str:
     """A small JPEG in base64; empty when the image cannot be read (stage 2 lists it)."""
     try:
-        with Image.open(path) as image:
-            small = ImageOps.exif_transpose(image.convert("RGB"))
-            small.thumbnail((224, 224))
-            stream = io.BytesIO()
-            small.save(stream, "JPEG", quality=80)
-    except (OSError, ValueError, Image.DecompressionBombError):
+        small = Image.fromarray(read_pixels(path))
+    except DataError:
         return ""
+    small.thumbnail((224, 224))
+    stream = io.BytesIO()
+    small.save(stream, "JPEG", quality=80)
     return base64.b64encode(stream.getvalue()).decode("ascii")
 
 

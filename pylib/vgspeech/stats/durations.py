@@ -82,6 +82,7 @@ def describe_images(images: ImageSet) -> dict[str, Any]:
     objects = images.objects()
     return {
         "images": len(images),
+        **({"clips": len(images.clips)} if images.clips else {}),
         "width": quantiles(sizes[:, 0]),
         "height": quantiles(sizes[:, 1]),
         "common_sizes": {f"{width}x{height}": count for (width, height), count in common},

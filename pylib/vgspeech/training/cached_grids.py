@@ -18,7 +18,7 @@ from vgspeech.images import to_tensor
 from vgspeech.models import GroundingModel
 from vgspeech.progress import track
 from vgspeech.training.augment import no_image_changes
-from vgspeech.training.inputs import Grids, Pictures
+from vgspeech.training.inputs import Grids, Indices, Pictures
 from vgspeech.training.objective import autocast
 
 BLOCK = 32
@@ -49,7 +49,7 @@ def cached_grids(model: GroundingModel, pictures: Pictures, config: ExperimentCo
         indices = np.arange(first, min(first + BLOCK, len(pictures)))
         changes = no_image_changes(len(indices))
         changes.flip[:] = sides[side]
-        features = backbone_features(model, pictures.take(indices, changes), device).cpu()
+        features = backbone_features(model, pictures.take(indices, changes), pictures.image_counts(indices), device).cpu()
         if values is None:
             _need_memory(features[0].nbytes * len(pictures) * len(sides), config)
             values = features.new_empty(len(sides), len(pictures), *features.shape[1:])
@@ -59,11 +59,12 @@ def cached_grids(model: GroundingModel, pictures: Pictures, config: ExperimentCo
 
 
 @torch.no_grad()
-def backbone_features(model: GroundingModel, images: Tensor, device: torch.device) -> Tensor:
-    """What the backbone makes of images (N, S, S, 3) uint8, in the precision of training: (N, C, H, W) on the device."""
+def backbone_features(model: GroundingModel, images: Tensor, counts: Indices, device: torch.device) -> Tensor:
+    """What the backbone makes of images (F, S, S, 3) uint8 of N pictures, ``counts`` (N,) of each, in the precision of
+    training: (N, C, H, W) on the device."""
     inputs = to_tensor(images.to(device)).to(model.log_scale.dtype)
     with autocast(model, device):
-        return model.image_features(inputs)
+        return model.image_features(inputs, counts.tolist())
 
 
 def _need_memory(size: int, config: ExperimentConfig) -> None:

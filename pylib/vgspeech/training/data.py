@@ -87,8 +87,10 @@ class Batch(NamedTuple):
     """One process's part of a batch, and the plan of the whole."""
 
     images: Tensor
-    """(b, S, S, 3) uint8: a quarter of what the network's float32 takes on the way to the device. With
-    ``training.cache_grids`` what the backbone makes of them: (b, C, H, W), floating point."""
+    """(f, S, S, 3) uint8, all images of b pictures: a quarter of what the network's float32 takes on the way to the device.
+    With ``training.cache_grids`` what the backbone makes of the pictures: (b, C, H, W), floating point."""
+    image_counts: Indices
+    """(b,) how many each picture has: 1 of a still, more of a clip."""
     speech: dict[str, tuple[Tensor, Tensor]]
     """Language -> features (n, T, F), zero beyond each caption, and lengths (n,); without languages that are absent."""
     plan: BatchPlan
@@ -117,6 +119,7 @@ class EpochBatches(Dataset[Batch]):
         generator = np.random.default_rng([self._config.seed, CHANGES, self._epoch, step])
         mine = np.arange(*process_rows(len(plan.images), self._rank, self._world_size))
         changes = draw_image_changes(len(plan.images), augment, generator).rows(mine)
+        counts = self._data.pictures.image_counts(plan.images[mine])
         pictures = self._data.pictures.take(plan.images[mine], changes)
         speech = {}
         for language, captions in plan.captions.items():
@@ -128,7 +131,7 @@ class EpochBatches(Dataset[Batch]):
             if augment.random_crop:
                 offsets, lengths = crop_speech(offsets, lengths, drawn.start, self._config.training.max_frames)
             speech[language] = warp_speech(frames, offsets, lengths, drawn, self._axes)
-        return Batch(pictures, speech, plan)
+        return Batch(pictures, counts, speech, plan)
 
     def loader(self, first: int, workers: int, pin_memory: bool) -> Iterator[Batch]:
         """Batches from number ``first`` on, prepared by worker processes when ``workers`` > 0."""

@@ -89,7 +89,7 @@ def cached_backward(
 
 def _parts(batch: Batch, size: int, processes: Processes, seed: int) -> Iterator[Part]:
     """Every view's rows in parts; as many in every process, because batch statistics are taken together."""
-    views = [(IMAGE, len(batch.plan.images), len(batch.images))]
+    views = [(IMAGE, len(batch.plan.images), len(batch.image_counts))]
     views += [(name, len(batch.plan.rows[name]), len(lengths)) for name, (_, lengths) in batch.speech.items()]
     seeds = np.random.SeedSequence([seed, processes.rank])
     for name, total, mine in views:
@@ -128,7 +128,9 @@ def _encode(model: GroundingModel, batch: Batch, part: Part, processes: Processe
     """The embeddings of one part."""
     torch.manual_seed(part.seed)
     if part.view == IMAGE:
-        return encode_images(model, batch.images[part.rows], processes.device)
+        ends = np.concatenate([[0], np.cumsum(batch.image_counts)])
+        images = batch.images[ends[part.rows.start] : ends[part.rows.stop]]
+        return encode_images(model, images, batch.image_counts[part.rows], processes.device)
     features, lengths = (values[part.rows] for values in batch.speech[part.view])
     width = int(lengths.max()) if len(lengths) else 1
     return encode_speech(model, part.view, features[:, :width], lengths, processes.device)

@@ -1,5 +1,5 @@
-"""What training reads, from memory where it fits: feature frames of captions, decoded images, and what a frozen backbone
-makes of images."""
+"""What training reads, from memory where it fits: feature frames of captions, decoded pictures, and what a frozen backbone
+makes of them."""
 
 from __future__ import annotations
 
@@ -71,48 +71,63 @@ class Features:
 
 
 class Pictures:
-    """Decoded images; as many as fit stay in memory.
+    """Decoded pictures, stills or clips; as many as fit stay in memory.
 
     Args:
         packed: the image files.
-        lines: (N,) which of ``packed.keys_array`` each image is.
+        lines: (N,) which of ``packed.keys_array`` each picture is.
         config: image size, random crops, ``training.image_cache_gb``, and ``training.cache_grids``, with which every
-            image is read once.
+            picture is read once.
     """
 
     def __init__(self, packed: PackedImages, lines: Indices, config: ExperimentConfig) -> None:
         self._packed, self._lines, self._settings = packed, lines, config.image
         self._random_crop = config.augment.image_crop_scale < 1.0
-        self._cache: list[Tensor] = []
+        self._cache: list[list[Tensor]] = []
         left = 0.0 if config.training.cache_grids else config.training.image_cache_gb * 2**30
         for number in range(len(lines) if left > 0 else 0):
             picture = self._read(number)
-            left -= picture.nbytes
+            left -= sum(image.nbytes for image in picture)
             if left < 0:
                 break
             self._cache.append(picture)
 
-    def _read(self, number: int) -> Tensor:
-        """(H, W, 3) uint8: the whole image where random crops are taken, else what evaluation sees."""
-        pixels = self._packed[self._packed.keys_array[self._lines[number]].decode()]
+    def _read(self, number: int) -> list[Tensor]:
+        """Images (H, W, 3) uint8: whole where random crops are taken, else what evaluation sees."""
+        images = self._packed[self._packed.keys_array[self._lines[number]].decode()]
         if self._random_crop:
-            return torch.from_numpy(pixels)
-        return torch.from_numpy(evaluation_view(pixels, self._settings.resize, self._settings.image_size))
+            return [torch.from_numpy(pixels) for pixels in images]
+        resize, size = self._settings.resize, self._settings.image_size
+        return [torch.from_numpy(evaluation_view(pixels, resize, size)) for pixels in images]
+
+    def image_counts(self, indices: Indices) -> Indices:
+        """(N,) number of images of some pictures: 1 of a still, more of a clip."""
+        return self._packed.image_counts(self._lines[indices])
 
     def __len__(self) -> int:
         return len(self._lines)
 
     def take(self, indices: Indices, changes: ImageChanges) -> Tensor:
-        """Some images as (N, S, S, 3) uint8, changed; crops are taken where random crops are on."""
+        """All images of some pictures as (F, S, S, 3) uint8, one picture's after the other.
+
+        Args:
+            indices: (N,) which pictures.
+            changes: of each picture. All video frames of a clip change alike, as if the camera stood elsewhere; crops are
+                taken where random crops are on.
+        """
         pictures = [self._cache[i] if i < len(self._cache) else self._read(int(i)) for i in indices]
         if self._random_crop:
             size = self._settings.image_size
-            pictures = [crop_and_resize(p, crop, size) for p, crop in zip(pictures, changes.crop, strict=True)]
-        return shift_and_flip(torch.stack(pictures), changes)
+            pictures = [
+                [crop_and_resize(image, crop, size) for image in picture]
+                for picture, crop in zip(pictures, changes.crop, strict=True)
+            ]
+        picture_of = np.repeat(np.arange(len(pictures)), [len(picture) for picture in pictures])
+        return shift_and_flip(torch.stack([image for picture in pictures for image in picture]), changes.rows(picture_of))
 
 
 class Grids:
-    """What a frozen backbone makes of every image (``training.cache_grids``).
+    """What a frozen backbone makes of every picture (``training.cache_grids``).
 
     Args:
         values: (V, N, C, H, W) floating point; V is 1 or, where images are flipped, 2: as they are and mirrored.
@@ -124,6 +139,10 @@ class Grids:
     def __len__(self) -> int:
         return self.values.shape[1]
 
+    def image_counts(self, indices: Indices) -> Indices:
+        """(N,) ones: the images of a clip are pooled already."""
+        return np.ones(len(indices), dtype=np.int64)
+
     def take(self, indices: Indices, changes: ImageChanges) -> Tensor:
-        """Those of some images, or of their mirror images where ``changes`` flips them: (n, C, H, W)."""
+        """Those of some pictures, or of their mirror images where ``changes`` flips them: (n, C, H, W)."""
         return self.values[torch.from_numpy(changes.flip.astype(np.int64)), torch.from_numpy(indices)]

@@ -15,6 +15,7 @@ from vgspeech.models import Frames, GroundingModel
 from vgspeech.similarity import pair_scores, pool_frames, pool_grid
 from vgspeech.training.data import Batch, BatchPlan, counted_rows
 from vgspeech.training.distributed import Processes, gather_padded, gather_rows
+from vgspeech.training.inputs import Indices
 
 IMAGE = "image"
 Views = dict[str, Tensor | Frames]
@@ -33,7 +34,7 @@ def batch_loss(
         The loss (divided by the number of processes: summed gradients are then those of one process), and its detached
         terms by name: ``image-en``, ``en-hi``, ..., and ``commitment`` with quantisers.
     """
-    views: Views = {IMAGE: encode_images(model, batch.images, processes.device)}
+    views: Views = {IMAGE: encode_images(model, batch.images, batch.image_counts, processes.device)}
     for language, (features, lengths) in batch.speech.items():
         views[language] = encode_speech(model, language, features, lengths, processes.device)
     loss, terms = views_loss(model, views, batch.plan, processes, generator)
@@ -44,15 +45,17 @@ def batch_loss(
     return loss, terms
 
 
-def encode_images(model: GroundingModel, images: Tensor, device: torch.device) -> Tensor:
-    """Images (b, S, S, 3) uint8, or what the backbone made of them, to grids (b, H, W, D), float32 or wider; one cell of
-    their mean for SISA."""
+def encode_images(model: GroundingModel, images: Tensor, counts: Indices, device: torch.device) -> Tensor:
+    """Images (f, S, S, 3) uint8 of b pictures, ``counts`` (b,) of each, to grids (b, H, W, D), float32 or wider.
+
+    Instead of images what the backbone made of the pictures may be given. For SISA a grid is one cell: the mean of all.
+    """
     inputs = images.to(device, non_blocking=True)
     with autocast(model, device):
         if inputs.is_floating_point():
             grids = model.embed_features(inputs)
         else:
-            grids = model.encode_images(to_tensor(inputs).to(model.log_scale.dtype))
+            grids = model.encode_images(to_tensor(inputs).to(model.log_scale.dtype), counts.tolist())
     if model.config.similarity.type == "SISA":
         return pool_grid(grids)[:, None, None]
     return _wide(grids)
