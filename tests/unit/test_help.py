@@ -12,7 +12,7 @@ import pytest
 
 from engine_recipe import ROOT
 
-SOURCED = {"parse_options.sh", "recipe.sh", "stages.sh", "step.sh", "verb.sh"}
+SOURCED = {"parse_options.sh", "recipe.sh", "stages.sh", "step.sh", "verb.sh", "vq_stages.sh"}
 SCRIPTS = sorted(
     str(path.relative_to(ROOT))
     for pattern in ("utils/*.sh", "steps/*.sh", "local/*.sh", "egs/*/run*.sh")
