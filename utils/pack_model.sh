@@ -8,5 +8,5 @@
 #  e.g.: utils/pack_model.sh --licence CC-BY-4.0 exp/mini mini.safetensors
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-. "$root/path.sh"
-exec python -m vgspeech.bin.pack_model "$@"
+. "$root/utils/verb.sh"
+run_verb pack_model "$@"

@@ -7,5 +7,5 @@
 #  e.g.: utils/unpack_model.sh mini.safetensors exp/mini
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-. "$root/path.sh"
-exec python -m vgspeech.bin.unpack_model "$@"
+. "$root/utils/verb.sh"
+run_verb unpack_model "$@"

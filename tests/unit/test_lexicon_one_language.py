@@ -23,7 +23,7 @@ from vgspeech.lexicon.discover import DiscoveryOptions, LanguageInput
 from vgspeech.lexicon.evaluate import label_clusters
 from vgspeech.lexicon.neighbours import pair_alike
 from vgspeech.lexicon.one_language import choose_pairing, discover_within, mirror_rows, pair_within, search_within
-from vgspeech.tables import read_rows
+from vgspeech.tables import read_rows, write_table
 
 OPTIONS = DiscoveryOptions(clusters=ClusterOptions(num_clusters=40))
 CONCEPTS = 12
@@ -32,11 +32,11 @@ CONCEPTS = 12
 def looks(ctm: dict[str, list[Word]], utt2image: dict[str, str], noise: float = 0.3) -> dict[str, Any]:
     """Cells of images that look as what is said of them."""
     random = np.random.default_rng(0)
-    prototypes = random.standard_normal((CONCEPTS, 32)).astype(np.float32)
+    prototypes = random.standard_normal((CONCEPTS, 48)).astype(np.float32)
     cells = {}
     for utt, words in sorted(ctm.items()):
-        shown = sum((prototypes[int(word.text[-2:])] for word in words), np.zeros(32, np.float32))
-        cells[utt2image[utt]] = shown + noise * random.standard_normal((4, 32)).astype(np.float32)
+        shown = sum((prototypes[int(word.text[-2:])] for word in words), np.zeros(48, np.float48))
+        cells[utt2image[utt]] = shown + noise * random.standard_normal((4, 48)).astype(np.float32)
     return cells
 
 
@@ -154,6 +154,7 @@ def test_files_of_one_language(lone: Any, truth: bool, tmp_path: Path, monkeypat
     with ArchiveWriter(tmp_path / "embed/images.ark", tmp_path / "embed/images.scp") as archive:
         for image in sorted(cells):
             archive.write(image, cells[image])
+    write_table(tmp_path / "embed/grid_shape", {image: f"1 {len(cells[image])}" for image in cells})
     if truth:
         rows = [f"c{c:02d}\ten{c:02d}\n" for c in range(CONCEPTS)]
         (tmp_path / "data/sim/lexicon.tsv").write_text("".join(["concept\ten\n", *rows]))

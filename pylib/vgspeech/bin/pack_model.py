@@ -12,7 +12,7 @@ VERSION = 1
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="pack_model.sh", description=__doc__)
     parser.add_argument("--licence", default="not stated", help="of the weights, in a few words, such as CC-BY-4.0")
     parser.add_argument("model", type=Path, help="model directory, exp/<model>")
     parser.add_argument("out", type=Path, help="file to write; its name ends in .safetensors")

@@ -11,7 +11,7 @@ VERSION = 1
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="unpack_model.sh", description=__doc__)
     parser.add_argument("file", type=Path, help="what pack_model.sh wrote")
     parser.add_argument("model", type=Path, nargs="?", help="model directory to make, such as exp/mini")
     args = parser.parse_args()
