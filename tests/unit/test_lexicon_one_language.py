@@ -35,7 +35,7 @@ def looks(ctm: dict[str, list[Word]], utt2image: dict[str, str], noise: float = 
     prototypes = random.standard_normal((CONCEPTS, 48)).astype(np.float32)
     cells = {}
     for utt, words in sorted(ctm.items()):
-        shown = sum((prototypes[int(word.text[-2:])] for word in words), np.zeros(48, np.float48))
+        shown = sum((prototypes[int(word.text[-2:])] for word in words), np.zeros(48, np.float32))
         cells[utt2image[utt]] = shown + noise * random.standard_normal((4, 48)).astype(np.float32)
     return cells
 
