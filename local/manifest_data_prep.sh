@@ -43,6 +43,10 @@
 # Writes <data-dir>/speech/<split>_<lang> and <data-dir>/images/<split>. With several languages, speakers and utterances
 # have the language in front. What cannot be used is listed with file and line in each set's `rejected`. Nothing is
 # written where the recordings are. An interrupted run is simply started again.
+#
+# --hash-speakers true: ids of speakers, utterances and recordings are hashes. The key, .speaker_key beside <data-dir>, is made
+# once; with it speakers keep their ids when recordings are added. Names of files are left in wav.scp, which needs them, and in
+# `rejected`; ids of images are made of the images' names, and transcripts are left as they are.
 set -euo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -59,6 +63,7 @@ allow_overlap=false          # keep splits that share images (or speakers, with 
 speakers_apart=false         # the splits of the manifest are meant to share no speakers: refuse those that do
 require_all_languages=false  # leave out images without a caption in one of the languages
 subset=0                     # images a split at most, chosen by a hash of their ids; 0 takes all
+hash_speakers=false          # ids that do not tell the speakers' names, see above
 nj=4                         # processes that read headers
 # end options
 
@@ -73,4 +78,4 @@ nj=4                         # processes that read headers
 python -m vgspeech.bin.prepare_manifest ${manifest:+--manifest "$manifest"} ${tree:+--tree "$tree"} \
   ${audio:+--audio "$audio"} ${images:+--images "$images"} --dev "$dev" --test "$test" --frames "$frames" --max-bad "$max_bad" \
   --allow-overlap "$allow_overlap" --speakers-apart "$speakers_apart" --require-all-languages "$require_all_languages" \
-  --subset "$subset" --nj "$nj" "$1"
+  --subset "$subset" --hash-speakers "$hash_speakers" --nj "$nj" "$1"

@@ -124,7 +124,8 @@ stage_images() {
 # 3. What is in the corpus: durations, speakers, captions an image, on a short page.
 stage_statistics() {
   if stage 3 statistics "corpus statistics" --stamp "$data/.stages/$front_end" \
-    --in "$data/speech/*/feats/$front_end.scp" --in "$data/images/*/packed.scp" --out "$data/stats/stats.json" --verb compute_stats; then
+    --in "$data/speech/*/feats/$front_end.scp" --in "$data/images/*/packed.scp" --maybe "$data/speech/*/utt2share" \
+    --out "$data/stats/stats.json" --verb compute_stats; then
     "$recipe"/steps/compute_stats.sh "$data"
     stage_done
   fi
@@ -186,7 +187,8 @@ stage_retrieval() {
 # 7. Matchmaps: what in the image each part of a caption lights up.
 stage_matchmaps() {
   if stage 7 matchmaps "matchmap pictures" --stamp "$eval_dir/.stages" \
-    --in "$model_dir/best.pt" --in "$eval_dir/*/embed/embed.json" --out "$eval_dir/*/matchmaps" \
+    --in "$model_dir/best.pt" --in "$eval_dir/*/embed/embed.json" --maybe "$data/speech/*/utt2share" \
+    --out "$eval_dir/*/matchmaps" \
     --verb "plot_matchmaps score_localisation"; then
     local split
     for split in $(evaluation_splits); do

@@ -19,6 +19,7 @@ tree=                 # or the folder tree
 langs=                # the languages, as the table or the tree calls them, in quotes: "bam fra"
 audio=                # folder that paths of recordings are relative to (default: the manifest's)
 images=               # folder that paths of images are relative to (default: the manifest's; with --tree: the tree)
+hash_speakers=false   # ids that do not tell who speaks (docs/own-recordings.md, Privacy)
 init_from=            # a trained model to start from: its image encoder, and its audio encoders of the same languages
 init_audio=           # the language of that model whose audio encoder the other languages start from
 dev=0.1               # fraction of the images held out for development
@@ -47,11 +48,11 @@ if [ -z "$stage" ] || ((stage == 0)); then
   [ -n "$manifest$tree" ] || usage_error "which recordings? give --manifest FILE or --tree DIR"
 fi
 if stage 0 data "read the recordings" --stamp "$data/.stages" --maybe "$manifest" \
-  --opt "tree audio images dev test max_bad" --out "$data/speech/*/wav.scp" --out "$data/images/*/images.scp" \
+  --opt "tree audio images dev test max_bad hash_speakers" --out "$data/speech/*/wav.scp" --out "$data/images/*/images.scp" \
   --verb prepare_manifest --aside "$data"; then
   "$recipe"/local/manifest_data_prep.sh --nj "$nj" --max-bad "$max_bad" --dev "$dev" --test "$test" \
-    ${manifest:+--manifest "$manifest"} ${tree:+--tree "$tree"} ${audio:+--audio "$audio"} \
-    ${images:+--images "$images"} "$data"
+    --hash-speakers "$hash_speakers" ${manifest:+--manifest "$manifest"} ${tree:+--tree "$tree"} \
+    ${audio:+--audio "$audio"} ${images:+--images "$images"} "$data"
   for lang in $langs; do
     compgen -G "$data/speech/*_$lang" >/dev/null ||
       usage_error "--langs: the recordings have no language $lang (they have: $(cut -d ' ' -f 2 "$data"/speech/*/utt2lang | sort -u | xargs))"

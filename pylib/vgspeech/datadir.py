@@ -55,6 +55,7 @@ __all__ = [
     "read_ctm",
     "read_lexicon",
     "read_lines",
+    "read_private",
     "read_segments",
     "read_table",
     "read_tsv",
@@ -128,6 +129,22 @@ def read_segments(path: StrPath) -> dict[str, Segment]:
     return segments
 
 
+def read_private(speech: Path) -> frozenset[str]:
+    """Utterances of a speech set's folder whose ``utt2share`` says no; none without the file.
+
+    Raises:
+        DataError: a line is not of the form ``utterance yes|no``; names file and line.
+    """
+    path = speech / "utt2share"
+    if not path.exists():
+        return frozenset()
+    table = read_table(path)
+    for number, value in enumerate(table.values(), start=1):
+        if value not in ("yes", "no"):
+            raise DataError(f"expected yes or no, not '{value}'", where=f"{path}:{number}")
+    return frozenset(utterance for utterance, value in table.items() if value == "no")
+
+
 @dataclass(frozen=True)
 class SpeechSet:
     """One language of one split, loaded; ``ids`` are its utterances in C order."""
@@ -179,19 +196,27 @@ class SpeechSet:
         """The folder's name, for example ``train_en``."""
         return self.path.name
 
+    def recording_of(self, utterance: str) -> str:
+        """The recording that an utterance is, or is a piece of; a key of ``wav``.
+
+        Raises:
+            DataError: segments do not say.
+        """
+        if not self.segments:
+            return utterance
+        if utterance not in self.segments:
+            raise DataError(f"utterance '{utterance}' is not listed", where=str(self.path / "segments"))
+        return self.segments[utterance].recording
+
     def audio_location(self, utterance: str) -> tuple[str, float | None, float | None]:
         """Where an utterance's sound is: file (or command), and start and end in seconds, None for the file's own.
 
         Raises:
             DataError: wav.scp or segments do not say.
         """
-        if self.segments:
-            segment = self.segments.get(utterance)
-            if segment is None:
-                raise DataError(f"utterance '{utterance}' is not listed", where=str(self.path / "segments"))
-            recording, start, end = segment.recording, segment.start_s, segment.end_s
-        else:
-            recording, start, end = utterance, None, None
+        recording = self.recording_of(utterance)
+        segment = self.segments.get(utterance)
+        start, end = (segment.start_s, segment.end_s) if segment else (None, None)
         if recording not in self.wav:
             raise DataError(f"recording '{recording}' is not listed", where=str(self.path / "wav.scp"))
         return self.wav[recording], start, end
@@ -215,13 +240,13 @@ class SpeechSet:
         return read_ctm(path) if path.exists() else {}
 
     @cached_property
-    def _share(self) -> dict[str, str]:
-        path = self.path / "utt2share"
-        return read_table(path) if path.exists() else {}
+    def private(self) -> frozenset[str]:
+        """Utterances whose speakers did not agree that they appear in reports and exports."""
+        return read_private(self.path)
 
     def may_share(self, utterance: str) -> bool:
-        """Whether the speaker agreed that this recording appears in reports."""
-        return self._share.get(utterance, "yes") == "yes"
+        """Whether the speaker agreed that this recording appears in reports and exports."""
+        return utterance not in self.private
 
 
 def job_slice(total: int, job: int, num_jobs: int) -> slice:

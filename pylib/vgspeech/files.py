@@ -20,7 +20,7 @@ MAKE_ROOM = "free some space or use another work directory (--dir), then run the
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
+def atomic_write(path: str | os.PathLike[str], mode: str = "w", private: bool = False) -> Iterator[IO[Any]]:
     """Open a temporary file beside ``path``; on success fsync it and rename it to ``path``.
 
     On an exception ``path`` stays as it was and the temporary file is removed. Missing parent folders are made. Text is
@@ -29,6 +29,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     Args:
         path: the file that shall appear.
         mode: ``"w"`` or ``"wb"``.
+        private: others than its owner may not read the file (mode 0600), at no moment.
 
     Raises:
         DataError: the disk is full; the message names the file system.
@@ -38,7 +39,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
-        with open(temporary, mode, **text) as stream:  # type: ignore[call-overload]
+        with open(temporary, mode, opener=_open_private if private else None, **text) as stream:  # type: ignore[call-overload]
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -49,6 +50,10 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[A
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 @contextmanager

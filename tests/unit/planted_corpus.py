@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,14 @@ NOUNS, COLOURS = ("cat", "dog", "sun"), ("red", "blue", "green")
 SIDE, GRID, DIMENSIONS = 64, 4, 16
 SHIFT_S, OFFSET_S = 0.1, 0.05
 FILLER = {"en": "a", "hi": "एक"}
+PRIVATE_ID, PRIVATE_SPEAKER, PRIVATE_WORD = "secretcaption", "whisperer", "hushhush"
+PRIVATE_STEP, STEP = 0.5, 0.05
+"""Radians a sample: private captions sound at 1273 Hz, others at 127 Hz."""
+
+
+def caption_id(lang: str, number: int, private: Collection[int]) -> str:
+    """The caption of a scene."""
+    return f"{lang}-{PRIVATE_ID if number in private else ''}{number}"
 
 
 @dataclass(frozen=True)
@@ -38,8 +47,17 @@ class Planted:
     embed: Path
 
 
-def make_planted(root: Path, languages: tuple[str, ...] = ("en", "hi"), scenes: int = 9, timed: bool = True) -> Planted:
-    """Write corpus and embeddings under ``root``; a scene holds one coloured object in one quarter of the image."""
+def make_planted(
+    root: Path,
+    languages: tuple[str, ...] = ("en", "hi"),
+    scenes: int = 9,
+    timed: bool = True,
+    private: Collection[int] = (),
+) -> Planted:
+    """Write corpus and embeddings under ``root``; a scene holds one coloured object in one quarter of the image.
+
+    Captions of the scenes in ``private`` may not be shared. Their ids, speakers, texts and sounds are told from others'.
+    """
     rng = np.random.default_rng(0)
     data, model = root / "data/planted", root / "exp/planted"
     embed = model / "eval/planted/test/embed"
@@ -66,11 +84,11 @@ def make_planted(root: Path, languages: tuple[str, ...] = ("en", "hi"), scenes: 
             archive.write(image, cells.reshape(-1, DIMENSIONS))
     write_table(embed / "grid_shape", dict.fromkeys(objects, f"{GRID} {GRID}"))
     for lang in languages:
-        _write_speech(data, lang, objects, timed)
+        _write_speech(data, lang, objects, timed, private)
         with ArchiveWriter(embed / f"{lang}.ark", embed / f"{lang}.scp") as archive:
             for i, (thing,) in enumerate(objects.values()):
                 silent, noun, colour = 3 * silence, vectors[thing.concept], vectors[thing.colour]
-                archive.write(f"{lang}-{i}", np.stack([silent, silent, colour, colour, noun, noun, silent]))
+                archive.write(caption_id(lang, i, private), np.stack([silent, silent, colour, colour, noun, noun, silent]))
     times = {"frame_shift_s": dict.fromkeys(languages, SHIFT_S), "frame_offset_s": dict.fromkeys(languages, OFFSET_S)}
     write_json(embed / "embed.json", {"model": "planted", **times, "similarity": {"type": "SISA", "normalise": True}})
     lines = ["concept\t" + "\t".join(languages)]
@@ -88,25 +106,29 @@ def _write_images(data: Path, objects: dict[str, list[SceneObject]], rng: np.ran
     write_image_set(data / "images/test", paths=paths, sizes=dict.fromkeys(objects, (SIDE, SIDE)), objects=objects)
 
 
-def _write_speech(data: Path, lang: str, objects: dict[str, list[SceneObject]], timed: bool) -> None:
+def _write_speech(
+    data: Path, lang: str, objects: dict[str, list[SceneObject]], timed: bool, private: Collection[int]
+) -> None:
     """Captions "a <colour> <noun>" of 0.7 s, and random features."""
-    utts = {f"{lang}-{i}": image for i, image in enumerate(objects)}
+    utts = {caption_id(lang, i, private): image for i, image in enumerate(objects)}
+    hidden = {caption_id(lang, i, private) for i in private}
     words = {}
     for utt, image in utts.items():
         thing = objects[image][0]
-        texts = (FILLER[lang], CONCEPTS[thing.colour][lang], CONCEPTS[thing.concept][lang])
+        texts = (PRIVATE_WORD if utt in hidden else FILLER[lang], CONCEPTS[thing.colour][lang], CONCEPTS[thing.concept][lang])
         words[utt] = [Word(0.2 * i, 0.2 * (i + 1), text) for i, text in enumerate(texts)]
-    wave = 0.1 * np.sin(np.arange(11200) / 20)
     for utt in utts:
+        wave = 0.1 * np.sin(np.arange(11200) * (PRIVATE_STEP if utt in hidden else STEP))
         soundfile.write(data / "files" / f"{utt}.wav", wave, 16000)
     folder = data / f"speech/test_{lang}"
     write_speech_set(
         folder,
         wav={utt: str(data / "files" / f"{utt}.wav") for utt in utts},
-        utt2spk={utt: f"{lang}-s{i % 2}" for i, utt in enumerate(utts)},
+        utt2spk={utt: f"{lang}-{PRIVATE_SPEAKER if utt in hidden else f's{i % 2}'}" for i, utt in enumerate(utts)},
         utt2lang=dict.fromkeys(utts, lang),
         utt2dur=dict.fromkeys(utts, 0.7),
         utt2image=utts,
+        utt2share={utt: utt not in hidden for utt in utts} if hidden else None,
         text={utt: " ".join(word.text for word in words[utt]) for utt in utts} if timed else None,
         ctm=words if timed else None,
     )

@@ -36,7 +36,11 @@ SILENCE = np.eye(DIMENSIONS, dtype=np.float32)[DIMENSIONS - 1]
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Planted:
     """A corpus with a known answer; its model has random weights, but the embeddings are the planted ones."""
     monkeypatch.chdir(tmp_path)
-    planted = make_planted(Path(), scenes=SCENES)
+    return with_model(make_planted(Path(), scenes=SCENES))
+
+
+def with_model(planted: Planted) -> Planted:
+    """Gives the corpus's model random weights."""
     config = dataclasses.replace(
         micro_config(),
         embedding_dim=DIMENSIONS,

@@ -1,4 +1,7 @@
-"""Cut single words out of the captions of a speech set by its word times (ctm), as queries for search by voice."""
+"""Cut single words out of the captions of a speech set by its word times (ctm), as queries for search by voice.
+
+Captions whose speakers did not agree to be shown (utt2share) are passed over.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from pathlib import Path
 
 from vgspeech.errors import UsageError, run_main
 
-VERSION = 1
+VERSION = 2
 
 
 def main() -> None:

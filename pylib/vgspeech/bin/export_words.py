@@ -8,8 +8,8 @@ from pathlib import Path
 from vgspeech.datadir import SpeechSet
 from vgspeech.errors import UsageError, run_main
 from vgspeech.files import read_json
-from vgspeech.lexicon.annotations import write_elan, write_praat, write_words
-from vgspeech.lexicon.found_words import by_recording, found_words, significant_links
+from vgspeech.lexicon.annotations import remove_annotations, write_elan, write_praat, write_words
+from vgspeech.lexicon.found_words import by_recording, found_words, private_recordings, significant_links
 from vgspeech.lexicon.storage import read_peaks
 
 VERSION = 1
@@ -38,6 +38,7 @@ def main() -> None:
         write_elan(args.out / "elan", recordings, languages, scores.stat().st_mtime)
         write_praat(args.out / "praat", recordings, languages)
         write_words(args.out, recordings, languages)
+        remove_annotations(args.out, private_recordings(speech))
         count = sum(len(recording.words) for recording in recordings)
         sure = sum(word.rank is not None for recording in recordings for _, word in recording.words)
         kind = "linked" if len(tags) > 1 else "of significant clusters"

@@ -1,4 +1,7 @@
-"""Listen to every recording of a speech set, or of a corpus: levels, clipping, silence, copies, and a page of the worst."""
+"""Listen to every recording of a speech set, or of a corpus: levels, clipping, silence, copies, and a page of the worst.
+
+Recordings whose speakers did not agree to be shown (utt2share) are counted, and neither named nor played.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from pathlib import Path
 
 from vgspeech.errors import run_main
 
-VERSION = 1
+VERSION = 2
 
 
 def main() -> None:
@@ -31,7 +34,7 @@ def main() -> None:
     bad = {kind: sum(one["bad"][kind] for one in every) for kind in ("clipped", "quiet")}
     print(
         f"inspected {args.data}: {sum(one['utterances'] for one in every)} recordings in {len(sets)} sets, "
-        f"{sum(len(one['unreadable']) for one in every)} not readable, {bad['clipped']} clipped, {bad['quiet']} very quiet, "
+        f"{sum(one['not_readable'] for one in every)} not readable, {bad['clipped']} clipped, {bad['quiet']} very quiet, "
         f"{sum(len(group) - 1 for one in every for group in one['same_sound'])} copies; page {out / 'index.html'}"
     )
 

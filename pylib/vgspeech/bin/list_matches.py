@@ -1,4 +1,7 @@
-"""List the best images of every embedded caption, and the best captions of every image."""
+"""List the best images of every embedded caption, and the best captions of every image.
+
+Captions whose speakers did not agree to be shown (utt2share) are left out.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from vgspeech.archive import ArchiveReader
 from vgspeech.config import ExperimentConfig, load_config
+from vgspeech.datadir import read_private
 from vgspeech.errors import UsageError, run_main
 from vgspeech.lexicon.storage import write_tsv
 from vgspeech.tables import read_table
@@ -17,7 +21,7 @@ from vgspeech.tables import read_table
 if TYPE_CHECKING:
     from vgspeech.matches import Best
 
-VERSION = 1
+VERSION = 2
 CAPTIONS_HEADER = ("utterance", "language", "rank", "image", "score", "own")
 IMAGES_HEADER = ("image", "language", "rank", "utterance", "score", "own")
 
@@ -55,12 +59,18 @@ def main() -> None:
     grids = ArchiveReader(args.embed / "images.scp")
     image_ids = list(grids)
     images = stored_images(args.embed, grids, image_ids, pooled_only)
+    kept_back = 0
     of_captions: list[tuple[str, ...]] = []
     of_images: list[tuple[str, ...]] = []
     for language in embedded_languages(args.embed):
         frames = ArchiveReader(args.embed / f"{language}.scp")
-        utts, named = list(frames), args.data / "speech" / f"{args.split}_{language}" / "utt2image"
-        own = read_table(named) if named.is_file() else {}
+        speech = args.data / "speech" / f"{args.split}_{language}"
+        private = read_private(speech)
+        utts = [utt for utt in frames if utt not in private]
+        kept_back += len(frames) - len(utts)
+        if not utts:
+            continue
+        own = read_table(speech / "utt2image") if (speech / "utt2image").is_file() else {}
         captions = stored_captions(frames, utts, [own.get(utt, "") for utt in utts], pooled_only)
         scores = caption_image_scores(captions, images, similarity)
         by_caption, by_image = best_matches(scores, len(utts), len(image_ids), args.top)
@@ -71,7 +81,10 @@ def main() -> None:
     write_tsv(args.out / "captions.tsv", CAPTIONS_HEADER, of_captions)
     write_tsv(args.out / "images.tsv", IMAGES_HEADER, sorted(of_images, key=itemgetter(0)))
     captioned = len({row[:2] for row in of_captions})
-    print(f"Listed the best images of {captioned} captions and the best captions of {len(image_ids)} images in {args.out}.")
+    print(
+        f"Listed the best images of {captioned} captions and the best captions of {len(image_ids)} images in {args.out}"
+        f"{f'; {kept_back} captions may not be shown and are not listed' if kept_back else ''}."
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Writes into the folder, for every caption chosen: ``<lang>/<utt>.png`` (the picture), ``<lang>/<utt>.sound.png`` (its
 spectrogram), ``scenes/<image>.jpg`` (what the model sees; of a clip its middle video frame), and for all of them
 ``maps.scp`` (subtracted matchmaps, frames x cells) and ``captions.json`` (words, times, scores), from which the report is
-made.
+made. Pictures of captions that are no longer among them are removed.
 """
 
 from __future__ import annotations
@@ -45,6 +45,14 @@ def write_caption(caption: PicturedCaption, image_file: str, features: ArchiveRe
     return {**caption_entry(caption), **files}
 
 
+def remove_others(entries: list[dict[str, object]], out: Path) -> None:
+    """Delete pictures of captions that an earlier run chose: their speakers may have withdrawn since."""
+    keep = {out / str(entry[key]) for entry in entries for key in ("scene", "sound", "picture")}
+    for path in (*out.glob("*/*.png"), *out.glob("scenes/*.jpg")):
+        if path not in keep:
+            path.unlink()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--captions", type=int, default=6, help="captions of each language (default %(default)s)")
@@ -72,6 +80,7 @@ def main() -> None:
     write_json(
         args.out / "captions.json", {"split": args.split, "unrelated_images": UNRELATED_IMAGES, "captions": entries}
     )
+    remove_others(entries, args.out)
     print(f"matchmaps, {args.split}: {len(entries)} captions pictured, {args.captions} a language wanted ({args.out})")
 
 

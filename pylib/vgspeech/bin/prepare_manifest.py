@@ -8,8 +8,9 @@ from pathlib import Path
 from vgspeech.corpora.division import side_by_side
 from vgspeech.corpora.holdout import Fractions
 from vgspeech.corpora.manifest import Roots, read_manifest
-from vgspeech.corpora.options import add_common_options, finish, settings_of
+from vgspeech.corpora.options import add_common_options, boolean, finish, settings_of
 from vgspeech.corpora.prepare import prepare_division
+from vgspeech.corpora.pseudonyms import hide_speakers, open_key, readable_by_others
 from vgspeech.corpora.tree import read_tree
 from vgspeech.corpora.truth import Truth
 from vgspeech.errors import UsageError, run_main
@@ -25,6 +26,8 @@ def main() -> None:
     parser.add_argument("--audio", type=Path, metavar="DIR", help="root of the recordings (default: the manifest's folder)")
     parser.add_argument("--dev", type=float, default=0.1, metavar="X", help="fraction of the images held out for dev")
     parser.add_argument("--test", type=float, default=0.1, metavar="X", help="fraction of the images held out for test")
+    hash_help = "ids without the speakers' names; the key is .speaker_key beside the data"
+    parser.add_argument("--hash-speakers", type=boolean, default=False, metavar="BOOL", help=hash_help)
     add_common_options(parser, images_required=False, all_languages=False)
     args = parser.parse_args()
     if (args.manifest is None) == (args.tree is None):
@@ -36,6 +39,11 @@ def main() -> None:
     else:
         images = args.images or args.manifest.parent
         releases = read_manifest(args.manifest, Roots(args.audio or args.manifest.parent, images), fractions)
+    if args.hash_speakers:
+        key = args.data.absolute().parent / ".speaker_key"
+        hide_speakers(releases, open_key(key))
+        if readable_by_others(key):
+            releases[0].notes.append(f"{key} can be read by others: keep it where they cannot come (chmod 600)")
     done = prepare_division(side_by_side(releases), releases, args.data, settings_of(args, images), Truth())
     finish(args.data, done)
 

@@ -21,23 +21,29 @@ from vgspeech.lexicon.voice_query import Hits, embed_queries, query_vectors, sea
 from vgspeech.order import shuffled
 from vgspeech.tables import write_tsv
 
-VERSION = 1
+VERSION = 2
 Array = np.ndarray[Any, np.dtype[Any]]
 CAPTIONS_HEADER = ("query", "word", "rank", "caption", "score", "at", "start", "end")
 IMAGES_HEADER = ("query", "word", "rank", "image", "score")
 
 
-def best_captions(queries: SpeechSet, hits: Hits, count: int) -> Iterator[Sequence[str]]:
-    """Rows of captions.tsv."""
+def best_captions(queries: SpeechSet, hits: Hits, searched: SpeechSet, count: int) -> Iterator[Sequence[str]]:
+    """Rows of captions.tsv, of queries and captions that may be shown."""
+    shown = np.array([c for c, utt in enumerate(hits.captions) if searched.may_share(utt)], np.int64)
     for n, query in enumerate(queries.ids):
-        for rank, c in enumerate(np.argsort(-hits.scores[n], kind="stable")[:count], start=1):
+        if not queries.may_share(query):
+            continue
+        best = shown[np.argsort(-hits.scores[n, shown], kind="stable")[:count]]
+        for rank, c in enumerate(best.tolist(), start=1):
             times = (f"{x:.3f}" for x in hits.times[n, c])
             yield (query, queries.text.get(query, "-"), str(rank), hits.captions[c], f"{hits.scores[n, c]:.4f}", *times)
 
 
 def best_images(queries: SpeechSet, images: Sequence[str], scores: Array, count: int) -> Iterator[Sequence[str]]:
-    """Rows of images.tsv."""
+    """Rows of images.tsv, of queries that may be shown."""
     for n, query in enumerate(queries.ids):
+        if not queries.may_share(query):
+            continue
         for rank, i in enumerate(np.argsort(-scores[n], kind="stable")[:count], start=1):
             yield query, queries.text.get(query, "-"), str(rank), images[i], f"{scores[n, i]:.4f}"
 
@@ -82,7 +88,7 @@ def main() -> None:
     vectors = query_vectors(CaptionFrames(asked.frames, means[spoken], asked.speech))
     hits = search_captions(vectors, target.comparable_frames(means[args.language]), usual, target.clock)
     images, image_scores = search_images(asked, ArchiveReader(args.embed / "images.scp"))
-    write_tsv(args.out / "captions.tsv", CAPTIONS_HEADER, best_captions(queries, hits, args.top))
+    write_tsv(args.out / "captions.tsv", CAPTIONS_HEADER, best_captions(queries, hits, sets[args.language], args.top))
     write_tsv(args.out / "images.tsv", IMAGES_HEADER, best_images(queries, images, image_scores, args.top))
 
     summary = f"query_by_voice: {len(queries)} queries in {spoken}, {len(hits.captions)} captions in {args.language}"

@@ -42,6 +42,9 @@ class Caption(NamedTuple):
     share: bool = True
     """Whether the speaker agreed that the recording appears in reports."""
 
+    recording: str = ""
+    """Name of the recording where it is not that of its path."""
+
     def is_piece(self) -> bool:
         """Whether the caption is a part of its recording."""
         return self.start_s > 0 or self.end_s is not None

@@ -186,8 +186,8 @@ def _write_speech(
     pieces = any(c.is_piece() for c in captions)
     write_speech_set(
         folder,
-        wav={path_id(c.wav) if pieces else c.utterance: header[c.utterance].path or f"{root}/{c.wav}" for c in captions},
-        segments={c.utterance: Segment(path_id(c.wav), c.start_s, c.end_s) for c in captions} if pieces else None,
+        wav={_recording(c) if pieces else c.utterance: header[c.utterance].path or f"{root}/{c.wav}" for c in captions},
+        segments={c.utterance: Segment(_recording(c), c.start_s, c.end_s) for c in captions} if pieces else None,
         utt2spk={c.utterance: c.speaker for c in captions},
         utt2lang={c.utterance: language for c in captions},
         utt2dur=durations,
@@ -198,6 +198,11 @@ def _write_speech(
         ctm_phones=phones or None,
     )
     return durations
+
+
+def _recording(caption: Caption) -> str:
+    """The id of the recording that a caption is a piece of."""
+    return caption.recording or path_id(caption.wav)
 
 
 def _seconds(caption: Caption, recording_s: float) -> float:

@@ -17,6 +17,10 @@ from vgspeech.streams import BLOCK_BYTES, TABLE, Records, line_of, read_blocks, 
 from vgspeech.tables import StrPath
 
 
+COMPLETED = ("segments", "utt2uniq", "utt2share")
+"""Tables that a source without them is given lines for."""
+
+
 class CombineReport(NamedTuple):
     """What was made, and lines about files that could not be combined."""
 
@@ -27,8 +31,8 @@ class CombineReport(NamedTuple):
 def combine_sets(sources: Sequence[SpeechFiles], out: StrPath, *, features: bool = True) -> CombineReport:
     """Write all utterances of some speech sets to a new one.
 
-    A file that not every source has is left out, and a remark says so; but ``segments`` (a recording is one segment) and
-    ``utt2uniq`` (an utterance is itself) are completed. A recording or speaker may be in several sources, with the same
+    A file that not every source has is left out, and a remark says so; but ``segments`` (a recording is one segment),
+    ``utt2uniq`` (an utterance is itself) and ``utt2share`` (what is not listed may be shown) are completed. A recording or speaker may be in several sources, with the same
     line in each.
 
     Args:
@@ -76,7 +80,7 @@ def _common_tables(sources: Sequence[SpeechFiles], features: bool) -> tuple[list
     segments = any("segments" in source.tables for source in sources)
     for table in chain.from_iterable(source.tables.values() for source in sources):
         lacking = [source.path for source in sources if table.name not in source.tables]
-        completed = table.name in ("segments", "utt2uniq")
+        completed = table.name in COMPLETED
         if table.name in tables or (not features and table.name.startswith("feats")):
             continue
         if lacking and not completed:
@@ -128,7 +132,7 @@ def _records_of(source: SpeechFiles, table: SetFile, size: int) -> Iterator[Reco
             yield [(b"%s %s 0 %s\n" % (record[1], record[1], value_of(record)), record[1]) for record in block]
     else:
         for block in read_blocks(source.path / "utt2spk", TABLE, block_bytes=size):
-            yield [(b"%s %s\n" % (key, key), key) for _, key in block]
+            yield [(b"%s %s\n" % (key, b"yes" if table.name == "utt2share" else key), key) for _, key in block]
 
 
 def merge(streams: Sequence[Iterator[Records]]) -> Iterator[Records]:

@@ -16,6 +16,8 @@ def cut_words(
 ) -> dict[str, int]:
     """Write the set ``out``: ``segments`` of recordings, ``text`` is the word; speakers and images stay.
 
+    Queries are there to be shown and handed on, so captions whose speakers did not agree to that are passed over.
+
     Args:
         speech: with ``ctm``.
         out: folder of the new set.
@@ -28,19 +30,21 @@ def cut_words(
         Tokens that were taken, by word.
 
     Raises:
-        DataError: there are no word times, or no wanted word.
+        DataError: there are no word times, or no wanted word in a caption that may be shown.
     """
     tokens: dict[str, dict[str, tuple[str, Word]]] = defaultdict(dict)
     for utt in speech.ids:
-        for number, word in enumerate(speech.ctm.get(utt, ())):
+        for number, word in enumerate(speech.ctm.get(utt, ()) if speech.may_share(utt) else ()):
             if wanted(word.text):
                 tokens[word.text][f"{utt}-w{number:03d}"] = (utt, word)
     if not tokens:
-        raise DataError("no wanted word", where=str(speech.path / "ctm"), hint="words are cut by the times in ctm")
+        kept_back = " in a caption that may be shown" if speech.private else ""
+        hint = "words are cut by the times in ctm"
+        raise DataError(f"no wanted word{kept_back}", where=str(speech.path / "ctm"), hint=hint)
     taken = {key: found[key] for found in tokens.values() for key in shuffled(found, seed)[:per_word]}
     pieces, wav = {}, {}
     for key, (utt, word) in taken.items():
-        recording = speech.segments[utt].recording if speech.segments else utt
+        recording = speech.recording_of(utt)
         begin = speech.segments[utt].start_s if speech.segments else 0.0
         end = begin + speech.utt2dur[utt]
         pieces[key] = Segment(

@@ -79,6 +79,13 @@ def write_elan(folder: Path, recordings: Iterable[Recording], languages: Sequenc
                 temporary.unlink(missing_ok=True)
 
 
+def remove_annotations(folder: Path, names: Iterable[str]) -> None:
+    """Delete what an earlier export wrote of recordings that may no longer be shown."""
+    for name in names:
+        (folder / "elan" / f"{name}.eaf").unlink(missing_ok=True)
+        (folder / "praat" / f"{name}.TextGrid").unlink(missing_ok=True)
+
+
 def _eaf(recording: Recording, languages: Sequence[str], folder: Path) -> Eaf:
     from pympi import Eaf
 

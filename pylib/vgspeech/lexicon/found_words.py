@@ -140,7 +140,7 @@ def by_recording(speech: SpeechSet, words: Mapping[str, list[FoundWord]]) -> lis
     captions: dict[str, list[tuple[float, str]]] = defaultdict(list)
     ends: dict[str, float] = defaultdict(float)
     for utt in speech.ids:
-        name = speech.segments[utt].recording if speech.segments else utt
+        name = speech.recording_of(utt)
         start = speech.segments[utt].start_s if speech.segments else 0.0
         ends[name] = max(ends[name], start + speech.utt2dur[utt])
         if utt in words and speech.may_share(utt):
@@ -149,6 +149,11 @@ def by_recording(speech: SpeechSet, words: Mapping[str, list[FoundWord]]) -> lis
         Recording(name, _file(speech.wav[name]), ends[name], _in_order(captions[name], words, ends[name]))
         for name in sorted(captions)
     ]
+
+
+def private_recordings(speech: SpeechSet) -> set[str]:
+    """Recordings without a caption whose speaker agreed that it is shown."""
+    return set(speech.wav) - {speech.recording_of(utt) for utt in speech.ids if speech.may_share(utt)}
 
 
 def _file(location: str) -> Path | None:

@@ -113,7 +113,8 @@ def _caption_figure(speech: dict[str, Any]) -> str:
 
 
 def _examples(data: Path, numbers: dict[str, Any]) -> str:
-    """A few images of the first split with a caption in every language; nothing where no caption has a transcript."""
+    """A few images of the first split with a caption in every language; nothing where no caption that may be shown has a
+    transcript."""
     split = "train" if "train" in numbers["images"] else next(iter(numbers["images"]))
     images = ImageSet.load(data / "images" / split)
     captions: dict[str, list[tuple[str, str]]] = {}
@@ -121,7 +122,7 @@ def _examples(data: Path, numbers: dict[str, Any]) -> str:
         if one["split"] == split and one["transcripts"]:
             speech = SpeechSet.load(data / "speech" / name)
             for utterance, text in speech.text.items():
-                if text:
+                if text and speech.may_share(utterance):
                     captions.setdefault(speech.utt2image[utterance], []).append((one["language"], text))
     cards: list[str] = []
     for image in sorted(captions, key=lambda image: (-len(dict(captions[image])), _hash(image))):

@@ -1,4 +1,7 @@
-"""Inspect speech sets: every recording is decoded once and measured, copies are looked for, the worst cases are named."""
+"""Inspect speech sets: every recording is decoded once and measured, copies are looked for, the worst cases are named.
+
+Recordings whose speakers did not agree to be shown are measured and counted like all others, and never named.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ from vgspeech.stats.sounds import Sound, listen
 
 WORST = 4
 """Examples of every kind of bad recording."""
+UNNAMED = "(may not be shown)"
+"""Stands for a recording that may not be named."""
 LOUDNESS_STEP_DB = 3
 KINDS: dict[str, tuple[str, Callable[[Sound], float], float]] = {
     "clipped": ("most clipped", lambda sound: sound.clipped, 1e-4),
@@ -66,32 +71,45 @@ def inspect(path: Path, jobs: int) -> tuple[SpeechSet, dict[str, Sound], dict[st
 
 
 def _numbers(speech: SpeechSet, sounds: dict[str, Sound], good: dict[str, Sound]) -> dict[str, Any]:
+    shown = {utterance: sound for utterance, sound in good.items() if speech.may_share(utterance)}
+    unreadable = {utterance: sound.problem for utterance, sound in sounds.items() if sound.problem}
+    speakers = Counter(speech.utt2spk.values())
+    named = {speaker for utterance, speaker in speech.utt2spk.items() if speech.may_share(utterance)}
     copies = same_sound({utterance: sound.digest for utterance, sound in good.items()})
     # Several captions of one image are often alike; what is worth a look is one sentence said of different images.
     alike = [group for group in similar_text(speech.text) if len({speech.utt2image[u] for u in group}) > 1]
     return {
         "language": next(iter(speech.utt2lang.values()), ""),
         "utterances": len(speech),
-        "speakers": len(set(speech.utt2spk.values())),
+        "unnamed": sum(not speech.may_share(utterance) for utterance in speech.ids),
+        "speakers": len(speakers),
         "images": len(set(speech.utt2image.values())),
         "hours": sum(sound.duration_s for sound in good.values()) / 3600,
-        "unreadable": {utterance: sound.problem for utterance, sound in sounds.items() if sound.problem},
+        "not_readable": len(unreadable),
+        "unreadable": {utt: problem for utt, problem in unreadable.items() if speech.may_share(utt)},
         "rates": dict(sorted(Counter(str(sound.rate) for sound in good.values()).items())),
         "channels": dict(sorted(Counter(str(sound.channels) for sound in good.values()).items())),
         "duration_s": _summary([sound.duration_s for sound in good.values()]),
         "loudness_db": _summary([sound.loudness_db for sound in good.values()]),
         "silent": _summary([sound.silent for sound in good.values()]),
         "bad": {kind: sum(bad(sound) >= limit for sound in good.values()) for kind, (_, bad, limit) in KINDS.items()},
-        "worst": {kind: _worst(good, bad, limit) for kind, (_, bad, limit) in KINDS.items()},
-        "same_sound": copies,
-        "nearly_the_same_words": alike,
-        "captions_a_speaker": dict(Counter(speech.utt2spk.values()).most_common()),
+        "worst": {kind: _worst(shown, bad, limit) for kind, (_, bad, limit) in KINDS.items()},
+        "same_sound": _named(copies, speech),
+        "nearly_the_same_words": _named(alike, speech),
+        "most_captions_of_a_speaker": max(speakers.values(), default=0),
+        "captions_a_speaker": {speaker: count for speaker, count in speakers.most_common() if speaker in named},
         "histograms": {
             "duration_s": _histogram([sound.duration_s for sound in good.values()], 1.0, 0, 30),
             "loudness_db": _histogram([sound.loudness_db for sound in good.values()], LOUDNESS_STEP_DB, -25, 0),
             "silent": _histogram([sound.silent for sound in good.values()], 0.05, 0, 19),
         },
     }
+
+
+def _named(groups: Sequence[Sequence[str]], speech: SpeechSet) -> list[list[str]]:
+    """Groups with those recordings named, first, that may be."""
+    every = (([utt for utt in group if speech.may_share(utt)], len(group)) for group in groups)
+    return [[*names, *[UNNAMED] * (size - len(names))] for names, size in every]
 
 
 def _worst(good: dict[str, Sound], bad: Callable[[Sound], float], limit: float) -> list[str]:

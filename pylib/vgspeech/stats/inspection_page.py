@@ -38,7 +38,7 @@ def inspection_page(name: str, sets: Inspected, audio: bool) -> str:
     Args:
         name: what is inspected.
         sets: set name -> what ``inspection.inspect`` returned.
-        audio: whether recordings are in it; those whose speakers did not agree never are.
+        audio: whether recordings are in it; those whose speakers did not agree are neither heard nor named.
     """
     numbers = {key: one for key, (_, _, one) in sets.items()}
     body = "".join(f"<h2>{title}</h2>{part}" for title, part in _parts(sets, numbers, audio) if part)
@@ -71,7 +71,9 @@ def _cards(numbers: Mapping[str, Any]) -> str:
     items += [(whole(sum(one["bad"]["clipped"] for one in every)), "clipped")]
     items += [(whole(sum(one["bad"]["quiet"] for one in every)), "very quiet")]
     items += [(whole(sum(len(group) - 1 for one in every for group in one["same_sound"])), "copies")]
-    items += [(whole(sum(len(one["unreadable"]) for one in every)), "not readable")]
+    items += [(whole(sum(one["not_readable"] for one in every)), "not readable")]
+    unnamed = sum(one["unnamed"] for one in every)
+    items += [(whole(unnamed), "may not be shown")] if unnamed else []
     return cards(items)
 
 
@@ -80,9 +82,8 @@ def _set_table(numbers: Mapping[str, Any]) -> str:
     rows = []
     for name, one in numbers.items():
         copies = sum(len(group) - 1 for group in one["same_sound"])
-        most = max(one["captions_a_speaker"].values(), default=0)
         cells = [escape(name), escape(one["language"]), *(whole(one[key]) for key in ("utterances", "speakers", "images"))]
-        rows.append([*cells, f"{one['hours']:.2f}", whole(most), whole(copies), whole(len(one["unreadable"]))])
+        rows.append([*cells, f"{one['hours']:.2f}", whole(one["most_captions_of_a_speaker"]), whole(copies), whole(one["not_readable"])])
     return table(header, rows)
 
 
@@ -148,7 +149,7 @@ def _panel(name: str, speech: SpeechSet, utterance: str, sound: Sound, audio: bo
 
 
 def _player(speech: SpeechSet, utterance: str, audio: bool) -> str:
-    if not (audio and speech.may_share(utterance)):
+    if not audio:
         return "<small>the recording is not in this page</small>"
     location, start_s, end_s = speech.audio_location(utterance)
     try:
