@@ -63,6 +63,7 @@ allow_overlap=false          # keep splits that share images (or speakers, with 
 speakers_apart=false         # the splits of the manifest are meant to share no speakers: refuse those that do
 require_all_languages=false  # leave out images without a caption in one of the languages
 subset=0                     # images a split at most, chosen by a hash of their ids; 0 takes all
+langs=                       # languages that will be compared, in quotes: refuses those without a picture in common
 hash_speakers=false          # ids that do not tell the speakers' names, see above
 nj=4                         # processes that read headers
 # end options
@@ -78,4 +79,4 @@ nj=4                         # processes that read headers
 python -m vgspeech.bin.prepare_manifest ${manifest:+--manifest "$manifest"} ${tree:+--tree "$tree"} \
   ${audio:+--audio "$audio"} ${images:+--images "$images"} --dev "$dev" --test "$test" --frames "$frames" --max-bad "$max_bad" \
   --allow-overlap "$allow_overlap" --speakers-apart "$speakers_apart" --require-all-languages "$require_all_languages" \
-  --subset "$subset" --hash-speakers "$hash_speakers" --nj "$nj" "$1"
+  --subset "$subset" --langs "$langs" --hash-speakers "$hash_speakers" --nj "$nj" "$1"

@@ -50,7 +50,7 @@ fi
 if stage 0 data "read the recordings" --stamp "$data/.stages" --maybe "$manifest" \
   --opt "tree audio images dev test max_bad hash_speakers" --out "$data/speech/*/wav.scp" --out "$data/images/*/images.scp" \
   --verb prepare_manifest --aside "$data"; then
-  "$recipe"/local/manifest_data_prep.sh --nj "$nj" --max-bad "$max_bad" --dev "$dev" --test "$test" \
+  "$recipe"/local/manifest_data_prep.sh --nj "$nj" --max-bad "$max_bad" --dev "$dev" --test "$test" --langs "$langs" \
     --hash-speakers "$hash_speakers" ${manifest:+--manifest "$manifest"} ${tree:+--tree "$tree"} \
     ${audio:+--audio "$audio"} ${images:+--images "$images"} "$data"
   for lang in $langs; do

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -78,6 +79,26 @@ def test_from_a_table_to_a_lexicon(manifest: Path, tmp_path: Path) -> None:
 def test_mistakes_get_help(manifest: Path, tmp_path: Path, options: tuple[str, ...], told: str) -> None:
     words = [str(manifest) if word == "MANIFEST" else word for word in options]
     assert told in run("own", tmp_path, *words, "--stop-stage", "0", status=2)
+
+
+@ONLY_IN_FULL
+def test_twenty_captions(manifest: Path, tmp_path: Path) -> None:
+    """All stages work, and nobody is told that it is enough; names of speakers are on no page, and no sound."""
+    header, *rows = manifest.read_text(encoding="utf-8-sig").splitlines()
+    first = [row.split(";") for row in rows]
+    images = sorted({row[0] for row in first if row[2] == "bam"} & {row[0] for row in first if row[2] == "fra"})[:10]
+    chosen = {(row[0], row[2]): row for row in first if row[0] in images}
+    assert len(chosen) == 20
+    few = manifest.parent / "few.csv"
+    few.write_text("\n".join([header, *(";".join(row) for row in chosen.values())]) + "\n")
+    printed = run("own", tmp_path, "--manifest", str(few), "--langs", "bam fra", "--hash-speakers", "--no-audio", *FAST)
+    assert "to learn from" in printed and "trust none of its results" in printed and "by chance" in printed
+    assert "Traceback" not in printed and "stage 10 report: done" in printed and not re.search(r"\bnan\b", printed)
+    page = (tmp_path / "exp/small_own/report/index.html").read_text()
+    assert "data:audio" not in page and not any(f"speaker {row[3]}" in page for row in first)
+    speakers = {row[3] for row in chosen.values()}
+    tables = [path for path in tmp_path.glob("data/own/speech/*/*") if path.is_file() and path.name != "wav.scp"]
+    assert tables and not any(speaker in path.read_text() for path in tables for speaker in speakers)
 
 
 @ONLY_IN_FULL

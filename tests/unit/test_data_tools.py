@@ -174,6 +174,18 @@ def test_recordings_follow_their_segments(speech: Path) -> None:
     assert SpeechSet.load("mixed").audio_location("s00-u0")[1] == 0.0
 
 
+def test_what_may_not_be_shared_stays_so_in_every_copy(speech: Path) -> None:
+    every = ids(speech)
+    write_table(speech / "utt2share", {utt: "no" if utt == every[0] else "yes" for utt in every})
+    other = make_set(Path("other"), {"z-1": ("z", "i2")})  # without the table: all may be shown
+    report = combine_sets([find(other), find(speech)], "both", features=False)
+    assert not any("utt2share" in remark for remark in report.remarks)
+    validate_speech_set("both")
+    assert read_table("both/utt2share") == {**read_table(speech / "utt2share"), "z-1": "yes"}
+    copy_set(find(speech), "copy", utt_prefix="p-")
+    assert SpeechSet.load("copy").private == {f"p-{every[0]}"}
+
+
 def test_a_renamed_copy_is_valid_and_combines(speech: Path) -> None:
     assert copy_set(find(speech), "b", utt_prefix="b-", spk_prefix="b-") == 20
     assert "20 utterances" in validate_speech_set("b", features=True)

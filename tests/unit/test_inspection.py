@@ -96,19 +96,22 @@ def data(tmp_path, monkeypatch):
 def test_numbers_of_a_set(data):
     speech, sounds, numbers = inspect(find_sets(data)[0], 1)
     assert isinstance(speech, SpeechSet) and len(sounds) == 10
-    assert numbers["bad"]["clipped"] == 1 and numbers["worst"]["clipped"] == ["s-3"]
+    assert numbers["bad"]["clipped"] == 1 and numbers["worst"]["clipped"] == [], "counted, not named"
+    assert numbers["unnamed"] == 1 and numbers["not_readable"] == 1 and numbers["most_captions_of_a_speaker"] == 10
     assert numbers["worst"]["quiet"] == ["s-4"] and numbers["same_sound"] == [["s-5", "s-6"]]
     assert list(numbers["unreadable"]) == ["s-9"] and numbers["rates"] == {"16000": 9}
     assert sum(numbers["histograms"]["loudness_db"].values()) == 9
-    assert len(numbers["nearly_the_same_words"][0]) == 10
+    group = numbers["nearly_the_same_words"][0]
+    assert len(group) == 10 and "s-3" not in group and group[-1] == "(may not be shown)"
 
 
 def test_the_page_plays_what_may_be_shared(data):
     page = inspection_page("x", {"train_en": inspect(find_sets(data)[0], 1)}, True)
     assert page.count("<audio") == 1 and "data:audio/flac;base64," in page  # the quiet one; the clipped one is private
-    assert "the recording is not in this page" in page and "&lt;a&gt; picture" in page and "<a>" not in page
+    assert "s-3" not in page and "may not be shown" in page and "&lt;a&gt; picture" in page and "<a>" not in page
     assert "s-9: cannot be opened" in page.replace("</b>", "")
-    assert "<audio" not in inspection_page("x", {"train_en": inspect(find_sets(data)[0], 1)}, False)
+    silent = inspection_page("x", {"train_en": inspect(find_sets(data)[0], 1)}, False)
+    assert "<audio" not in silent and "the recording is not in this page" in silent
 
 
 def test_the_script_writes_page_and_numbers(data):

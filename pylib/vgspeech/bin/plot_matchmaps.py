@@ -68,9 +68,10 @@ def main() -> None:
     images = image_set(args.data, args.split)
     views = visible_parts(images, config)
     speech = {lang: speech_set(args.data, args.split, lang) for lang in embed.languages}
-    entries = []
+    entries: list[dict[str, object]] = []
+    wanted = args.captions if len(embed.grids) > 1 else 0  # an image is shown against others
     with ArchiveWriter(args.out / "maps.ark", args.out / "maps.scp") as maps:
-        for lang, utterances in choose_captions(embed, speech, args.captions).items():
+        for lang, utterances in choose_captions(embed, speech, wanted).items():
             features = ArchiveReader(speech[lang].path / "feats" / f"{config.front_end}.scp")
             for utt in utterances:
                 image = speech[lang].utt2image[utt]
@@ -81,7 +82,10 @@ def main() -> None:
         args.out / "captions.json", {"split": args.split, "unrelated_images": UNRELATED_IMAGES, "captions": entries}
     )
     remove_others(entries, args.out)
-    print(f"matchmaps, {args.split}: {len(entries)} captions pictured, {args.captions} a language wanted ({args.out})")
+    alone = "" if wanted else "; the split has a single image, and none to compare it with"
+    print(
+        f"matchmaps, {args.split}: {len(entries)} captions pictured, {args.captions} a language wanted{alone} ({args.out})"
+    )
 
 
 if __name__ == "__main__":

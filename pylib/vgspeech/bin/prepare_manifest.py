@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from vgspeech.corpora.division import side_by_side
+from vgspeech.corpora.expectations import check_common_pictures, check_enough_pictures, expectations
 from vgspeech.corpora.holdout import Fractions
 from vgspeech.corpora.manifest import Roots, read_manifest
 from vgspeech.corpora.options import add_common_options, boolean, finish, settings_of
@@ -26,6 +27,7 @@ def main() -> None:
     parser.add_argument("--audio", type=Path, metavar="DIR", help="root of the recordings (default: the manifest's folder)")
     parser.add_argument("--dev", type=float, default=0.1, metavar="X", help="fraction of the images held out for dev")
     parser.add_argument("--test", type=float, default=0.1, metavar="X", help="fraction of the images held out for test")
+    parser.add_argument("--langs", default="", metavar="LIST", help="languages that will be compared, with blanks between")
     hash_help = "ids without the speakers' names; the key is .speaker_key beside the data"
     parser.add_argument("--hash-speakers", type=boolean, default=False, metavar="BOOL", help=hash_help)
     add_common_options(parser, images_required=False, all_languages=False)
@@ -44,7 +46,12 @@ def main() -> None:
         hide_speakers(releases, open_key(key))
         if readable_by_others(key):
             releases[0].notes.append(f"{key} can be read by others: keep it where they cannot come (chmod 600)")
-    done = prepare_division(side_by_side(releases), releases, args.data, settings_of(args, images), Truth())
+    division = side_by_side(releases)
+    for check in (check_enough_pictures, check_common_pictures):
+        check(division, args.langs.split(), args.manifest or args.tree)
+    done = prepare_division(division, releases, args.data, settings_of(args, images), Truth())
+    if args.langs:
+        done.notes += expectations([one for one in done.sets if one.name.rpartition("_")[2] in args.langs.split()])
     finish(args.data, done)
 
 

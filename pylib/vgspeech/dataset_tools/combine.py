@@ -16,7 +16,6 @@ from vgspeech.files import atomic_folder
 from vgspeech.streams import BLOCK_BYTES, TABLE, Records, line_of, read_blocks, read_keys, read_records, value_of
 from vgspeech.tables import StrPath
 
-
 COMPLETED = ("segments", "utt2uniq", "utt2share")
 """Tables that a source without them is given lines for."""
 
@@ -32,8 +31,8 @@ def combine_sets(sources: Sequence[SpeechFiles], out: StrPath, *, features: bool
     """Write all utterances of some speech sets to a new one.
 
     A file that not every source has is left out, and a remark says so; but ``segments`` (a recording is one segment),
-    ``utt2uniq`` (an utterance is itself) and ``utt2share`` (what is not listed may be shown) are completed. A recording or speaker may be in several sources, with the same
-    line in each.
+    ``utt2uniq`` (an utterance is itself) and ``utt2share`` (what is not listed may be shown) are completed. A recording or
+    speaker may be in several sources, with the same line in each.
 
     Args:
         sources: the sets, of one language.

@@ -83,7 +83,8 @@ def _set_table(numbers: Mapping[str, Any]) -> str:
     for name, one in numbers.items():
         copies = sum(len(group) - 1 for group in one["same_sound"])
         cells = [escape(name), escape(one["language"]), *(whole(one[key]) for key in ("utterances", "speakers", "images"))]
-        rows.append([*cells, f"{one['hours']:.2f}", whole(one["most_captions_of_a_speaker"]), whole(copies), whole(one["not_readable"])])
+        counts = (one["most_captions_of_a_speaker"], copies, one["not_readable"])
+        rows.append([*cells, f"{one['hours']:.2f}", *map(whole, counts)])
     return table(header, rows)
 
 
