@@ -235,7 +235,7 @@ def _summarise(
         source, target = direction.split(">")
         answerable = all_ranks > 0
         if not answerable.any():
-            what = f"no query of {direction} has a right answer: {source} and {target} have no image in common in this split"
+            what = f"no query of {direction} has a right answer: no common image in this split"
             raise DataError(what, where="retrieval", hint="take languages that describe the same images, or fewer languages")
         query_labels, kept = labels[source].numpy()[answerable], all_ranks[answerable]
         n_correct = np.bincount(labels[target].numpy(), minlength=n_images)[query_labels]
