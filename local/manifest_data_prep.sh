@@ -23,6 +23,10 @@
 # split         optional: train, dev or test; without it images are divided by a hash of their names, and stay where they
 #               are when recordings are added
 #
+# With --tier NAME a line without an image is a long recording: beside awa/001.wav lies awa/001.eaf (ELAN) or awa/001.TextGrid
+# (Praat), and each annotation of that tier is a caption. Its text names the image: the file's name or path, with or without
+# the extension, or its id. Empty annotations are skipped and counted.
+#
 # As JSON it is a list of objects with these keys. Recordings may be in any format that libsndfile reads (WAV, FLAC, MP3,
 # Ogg, Opus, AIFF ...), at any rate, with any number of channels; M4A from telephones must be converted first.
 #
@@ -53,6 +57,7 @@ root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # begin options
 manifest=                    # the manifest
 tree=                        # or the folder tree
+tier=                        # tier of .eaf or .TextGrid files beside the recordings whose annotations are captions
 audio=                       # folder that paths of recordings are relative to (default: the manifest's)
 images=                      # folder that paths of images are relative to (default: the manifest's; with --tree: the tree)
 dev=0.1                      # fraction of the images held out for development
@@ -77,6 +82,7 @@ nj=4                         # processes that read headers
 . "$root/utils/step.sh"
 
 python -m vgspeech.bin.prepare_manifest ${manifest:+--manifest "$manifest"} ${tree:+--tree "$tree"} \
-  ${audio:+--audio "$audio"} ${images:+--images "$images"} --dev "$dev" --test "$test" --frames "$frames" --max-bad "$max_bad" \
+  ${tier:+--tier "$tier"} ${audio:+--audio "$audio"} ${images:+--images "$images"} \
+  --dev "$dev" --test "$test" --frames "$frames" --max-bad "$max_bad" \
   --allow-overlap "$allow_overlap" --speakers-apart "$speakers_apart" --require-all-languages "$require_all_languages" \
   --subset "$subset" --langs "$langs" --hash-speakers "$hash_speakers" --nj "$nj" "$1"

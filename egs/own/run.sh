@@ -16,6 +16,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 corpus=own            # name of the collection, the folder below data/
 manifest=             # the table (or JSON) of the recordings
 tree=                 # or the folder tree
+tier=                 # tier of ELAN or Praat files beside long recordings whose annotations are the captions
 langs=                # the languages, as the table or the tree calls them, in quotes: "bam fra"
 audio=                # folder that paths of recordings are relative to (default: the manifest's)
 images=               # folder that paths of images are relative to (default: the manifest's; with --tree: the tree)
@@ -48,11 +49,11 @@ if [ -z "$stage" ] || ((stage == 0)); then
   [ -n "$manifest$tree" ] || usage_error "which recordings? give --manifest FILE or --tree DIR"
 fi
 if stage 0 data "read the recordings" --stamp "$data/.stages" --maybe "$manifest" \
-  --opt "tree audio images dev test max_bad hash_speakers" --out "$data/speech/*/wav.scp" --out "$data/images/*/images.scp" \
+  --opt "tree tier audio images dev test max_bad hash_speakers" --out "$data/speech/*/wav.scp" --out "$data/images/*/images.scp" \
   --verb prepare_manifest --aside "$data"; then
   "$recipe"/local/manifest_data_prep.sh --nj "$nj" --max-bad "$max_bad" --dev "$dev" --test "$test" --langs "$langs" \
     --hash-speakers "$hash_speakers" ${manifest:+--manifest "$manifest"} ${tree:+--tree "$tree"} \
-    ${audio:+--audio "$audio"} ${images:+--images "$images"} "$data"
+    ${tier:+--tier "$tier"} ${audio:+--audio "$audio"} ${images:+--images "$images"} "$data"
   for lang in $langs; do
     compgen -G "$data/speech/*_$lang" >/dev/null ||
       usage_error "--langs: the recordings have no language $lang (they have: $(cut -d ' ' -f 2 "$data"/speech/*/utt2lang | sort -u | xargs))"

@@ -7,9 +7,12 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 import torchvision
+from pympi import Eaf
 
 from recipe_runner import ROOT, run
 from vgspeech.datadir import ImageSet, SpeechSet
@@ -79,6 +82,33 @@ def test_from_a_table_to_a_lexicon(manifest: Path, tmp_path: Path) -> None:
 def test_mistakes_get_help(manifest: Path, tmp_path: Path, options: tuple[str, ...], told: str) -> None:
     words = [str(manifest) if word == "MANIFEST" else word for word in options]
     assert told in run("own", tmp_path, *words, "--stop-stage", "0", status=2)
+
+
+def test_a_long_recording_is_cut_by_a_tier(manifest: Path, tmp_path: Path) -> None:
+    """The commands of docs/own-recordings.md for ELAN, up to the features; a wrong tier is told with those that are there."""
+    rows = [line.split(";") for line in manifest.read_text(encoding="utf-8-sig").splitlines()[1:] if ";bam;" in line][:10]
+    own = tmp_path / "own"
+    own.mkdir()
+    document, start = Eaf(), 0
+    document.add_tier("picture")
+    sounds = []
+    for number, (image, wav, *_) in enumerate(rows):
+        samples, rate = soundfile.read(manifest.parent / wav, dtype="int16")
+        samples = samples[: len(samples) // (rate // 1000) * (rate // 1000)]  # ELAN counts milliseconds
+        end = start + 1000 * len(samples) // rate
+        picture = f"p{number}{Path(image).suffix}"
+        (own / picture).write_bytes((manifest.parent / image).read_bytes())
+        document.add_annotation("picture", start, end, f"p{number}")
+        sounds.append(samples)
+        start = end
+    soundfile.write(own / "awa.wav", np.concatenate(sounds), rate, "PCM_16")
+    document.to_file(own / "awa.eaf")
+    (own / "manifest.tsv").write_text("wav\tlang\tspeaker\nawa.wav\tbam\tawa\n")
+    options = ("--manifest", str(own / "manifest.tsv"), "--langs", "bam", "--nj", "1")
+    told = run("own", tmp_path / "work", *options, "--tier", "pictures", "--stop-stage", "0", status=4)
+    assert "awa.eaf: no tier 'pictures'; there are: 'default', 'picture'" in told
+    printed = run("own", tmp_path / "work", *options, "--tier", "picture", "--stop-stage", "1")
+    assert "10 utterances, 0 rejected" in printed and "stage 1 features: done" in printed
 
 
 @ONLY_IN_FULL

@@ -78,9 +78,9 @@ def test_an_image_goes_through_the_backbone_once(corpus: Path, tmp_path: Path, m
     seen = []
     features = ImageEncoder.features
 
-    def counting(self: ImageEncoder, images: torch.Tensor) -> torch.Tensor:
+    def counting(self: ImageEncoder, images: torch.Tensor, counts: list[int] | None = None) -> torch.Tensor:
         seen.append(len(images))
-        return features(self, images)
+        return features(self, images, counts)
 
     monkeypatch.setattr(ImageEncoder, "features", counting)
     train(frozen(cache_grids=True, validate_every=3), corpus, tmp_path / "cached")
@@ -92,7 +92,12 @@ def test_the_choice_of_a_precision_times_what_will_be_done(
 ) -> None:
     seen = []
     features = ImageEncoder.features
-    monkeypatch.setattr(ImageEncoder, "features", lambda self, images: seen.append(len(images)) or features(self, images))
+
+    def counting(self: ImageEncoder, images: torch.Tensor, counts: list[int] | None = None) -> torch.Tensor:
+        seen.append(len(images))
+        return features(self, images, counts)
+
+    monkeypatch.setattr(ImageEncoder, "features", counting)
     config = frozen(cache_grids=True, precision="auto", epochs=1)
     choose_precision(build_model(config), config, load_training_set(config, corpus, "train"), ALONE)
     assert seen == [5, 5]  # one batch for each of two precisions, before their steps

@@ -8,10 +8,11 @@ from pathlib import Path
 from vgspeech.corpora.division import side_by_side
 from vgspeech.corpora.expectations import check_common_pictures, check_enough_pictures, expectations
 from vgspeech.corpora.holdout import Fractions
-from vgspeech.corpora.manifest import Roots, read_manifest
+from vgspeech.corpora.manifest import read_manifest
 from vgspeech.corpora.options import add_common_options, boolean, finish, settings_of
 from vgspeech.corpora.prepare import prepare_division
 from vgspeech.corpora.pseudonyms import hide_speakers, open_key, readable_by_others
+from vgspeech.corpora.roots import Roots
 from vgspeech.corpora.tree import read_tree
 from vgspeech.corpora.truth import Truth
 from vgspeech.errors import UsageError, run_main
@@ -24,6 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--manifest", type=Path, metavar="FILE", help="TSV or JSON, one caption a line")
     parser.add_argument("--tree", type=Path, metavar="DIR", help="folders <image>/<language>/<speaker>*.wav")
+    parser.add_argument("--tier", default="", metavar="NAME", help="tier of .eaf or .TextGrid files that cuts recordings")
     parser.add_argument("--audio", type=Path, metavar="DIR", help="root of the recordings (default: the manifest's folder)")
     parser.add_argument("--dev", type=float, default=0.1, metavar="X", help="fraction of the images held out for dev")
     parser.add_argument("--test", type=float, default=0.1, metavar="X", help="fraction of the images held out for test")
@@ -34,13 +36,15 @@ def main() -> None:
     args = parser.parse_args()
     if (args.manifest is None) == (args.tree is None):
         raise UsageError("which recordings? give --manifest FILE or --tree DIR")
+    if args.tier and args.manifest is None:
+        raise UsageError("--tier goes with --manifest: a table with the columns wav, lang, speaker")
     fractions = Fractions(args.dev, args.test)
     if args.tree is not None:
         releases = read_tree(args.tree, args.images or args.tree, fractions)
         images = releases[0].root
     else:
         images = args.images or args.manifest.parent
-        releases = read_manifest(args.manifest, Roots(args.audio or args.manifest.parent, images), fractions)
+        releases = read_manifest(args.manifest, Roots(args.audio or args.manifest.parent, images), fractions, args.tier)
     if args.hash_speakers:
         key = args.data.absolute().parent / ".speaker_key"
         hide_speakers(releases, open_key(key))

@@ -12,15 +12,16 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vgspeech.corpora.captions import Caption, Release, Source, SplitRecords
+from vgspeech.corpora.cuts import cut_rows
 from vgspeech.corpora.holdout import Fractions, hold_out
-from vgspeech.corpora.ids import path_id, release_path, require_unicode, speaker_id, utterance_id
+from vgspeech.corpora.ids import path_id, require_unicode, speaker_id, utterance_id
 from vgspeech.corpora.metadata import json_source, load_json
 from vgspeech.corpora.records import SPLIT, ImageIds, collect, name_of, number_of, plain_wav, split_name, text_of
+from vgspeech.corpora.roots import Roots, below
 from vgspeech.corpora.sheet import Row, check_columns, read_sheet
 from vgspeech.errors import DataError
 
@@ -39,15 +40,7 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 _YES_NO = {"": True, "yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
-@dataclass(frozen=True)
-class Roots:
-    """Folders that paths of a manifest lie in."""
-
-    audio: Path
-    images: Path
-
-
-def read_manifest(path: Path, roots: Roots, fractions: Fractions) -> list[Release]:
+def read_manifest(path: Path, roots: Roots, fractions: Fractions, tier: str = "") -> list[Release]:
     """Read a manifest.
 
     Args:
@@ -55,6 +48,7 @@ def read_manifest(path: Path, roots: Roots, fractions: Fractions) -> list[Releas
             else a table with a header line, separated by tabs, commas or semicolons.
         roots: where recordings and images lie.
         fractions: how much is held out for development and test, when the manifest has no column ``split``.
+        tier: where a line has no image, its recording is cut by the tier of this name, see `vgspeech.corpora.cuts`.
 
     Returns:
         A release for each language, the one with most captions first.
@@ -66,16 +60,20 @@ def read_manifest(path: Path, roots: Roots, fractions: Fractions) -> list[Releas
     if path.suffix.lower() == ".json":
         rows = _json_rows(path)
         names = dict.fromkeys(name for row in rows if isinstance(row.cells, dict) for name in row.cells)
-        notes += check_columns(list(names), str(path), *_columns(names), OTHER_NAMES)
+        notes += check_columns(list(names), str(path), *_columns(names, tier), OTHER_NAMES)
     else:
         sheet = read_sheet(path)
-        notes += check_columns(sheet.columns, f"{path}:1", *_columns(sheet.columns), OTHER_NAMES)
+        notes += check_columns(sheet.columns, f"{path}:1", *_columns(sheet.columns, tier), OTHER_NAMES)
         rows = sheet.rows
+    if tier:
+        rows = cut_rows(rows, path, roots, tier, notes)
     return read_rows(rows, path, roots, fractions, notes)
 
 
-def _columns(names: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Columns that a manifest of these columns must have, and may have: ``video`` can take the place of ``image``."""
+def _columns(names: Collection[str], tier: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Columns that a manifest of these columns must have, and may have: ``video`` or a tier can take the place of ``image``."""
+    if tier:
+        return REQUIRED[1:], (*REQUIRED[:1], *OPTIONAL)
     if "video" in names and "image" not in names:
         return ("video", *REQUIRED[1:]), ("image", *OPTIONAL[1:])
     return REQUIRED, OPTIONAL
@@ -102,7 +100,7 @@ def read_rows(
         fractions: as there.
         notes: what the user should know.
     """
-    json = path.suffix.lower() == ".json"
+    json = path.suffix.lower() == ".json" and not any(row.place for row in rows)
     source = json_source(path) if json else Source(path, lambda numbers: _places(path, rows, numbers))
     reader = _Reader(source, roots)
     records = collect(rows, "manifest", source, reader.caption, reader.image_of)
@@ -145,6 +143,8 @@ class _Reader:
         if not isinstance(cells, dict):
             raise ValueError(f"expected an object with the keys {', '.join(REQUIRED)}, got {str(cells)[:40]!r}")
         self.language[number] = _language(text_of(cells, "lang"))
+        if row.problem:
+            raise ValueError(row.problem)
         image = below(_picture(cells), self.roots.images, "--images")
         wav = plain_wav(below(text_of(cells, "wav"), self.roots.audio, "--audio"))
         speaker = name_of(cells, "speaker", "")
@@ -193,25 +193,6 @@ def _picture(cells: dict[str, Any]) -> str:
     return text_of(cells, "video")
 
 
-def below(path: str, root: Path, option: str) -> str:
-    """A path of a manifest, relative to the folder that it must lie in.
-
-    Raises:
-        ValueError: it lies elsewhere, or is no path.
-    """
-    path = path.strip()
-    if "\\" in path:
-        if "/" in path or path[1:3] == ":\\":
-            raise ValueError(f"path {path!r} is one of another machine: write it relative to {root}")
-        path = path.replace("\\", "/")
-    if path.startswith("/"):
-        inside = str(root.absolute()).rstrip("/") + "/"
-        if not path.startswith(inside):
-            raise ValueError(f"path {path!r} lies outside {root.absolute()}; give the folder that holds all: {option} DIR")
-        path = path[len(inside) :]
-    return release_path(path)
-
-
 def _language(tag: str) -> str:
     primary, hyphen, rest = tag.strip().replace("_", "-").partition("-")
     language = primary.lower() + hyphen + rest
@@ -257,8 +238,9 @@ def _splits(captions: Sequence[Caption], reader: _Reader, fractions: Fractions) 
 
 
 def _places(path: Path, rows: Sequence[Row], numbers: Iterable[int]) -> dict[int, str]:
-    """Where rows stand: a line of a table, or a recording of a folder tree."""
-    return {n: f"{path}:{rows[n - 1].line}" if rows[n - 1].line else str(path) for n in numbers}
+    """Where rows stand: an annotation, a line of a table, or a recording of a folder tree."""
+    places = {n: f"{path}:{rows[n - 1].line}" if rows[n - 1].line else str(path) for n in numbers}
+    return {n: rows[n - 1].place or place for n, place in places.items()}
 
 
 def _by_size(names: Iterable[str]) -> list[str]:

@@ -20,6 +20,10 @@ class Row(NamedTuple):
     """Line in the file, from 1; of a JSON list, the record's number."""
     cells: Any
     """column -> text; of a JSON list, whatever is there."""
+    place: str = ""
+    """Where it stands, when that is no line of the table: an annotation."""
+    problem: str = ""
+    """What is wrong with it, when its maker knows."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def _named(columns: list[str], cells: list[str]) -> Any:
     return dict(zip(columns, cells, strict=False))
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, hint: str = "save it as UTF-8 (in a spreadsheet program: CSV UTF-8)") -> str:
     """A text file of others: UTF-8, with or without a byte order mark, or UTF-16 with one; line ends become ``\\n``.
 
     Raises:
@@ -90,11 +94,11 @@ def read_text(path: Path) -> str:
     try:
         text = raw.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
-        hint = "save it as UTF-8 (in a spreadsheet program: CSV UTF-8)"
         line = raw.count(b"\n", 0, error.start) + 1
         raise DataError(f"not text in UTF-8 (byte {error.start})", where=f"{path}:{line}", hint=hint) from error
     if "\0" in text:
-        raise DataError("not a text file", where=f"{path}:{text.count(chr(10), 0, text.index(chr(0))) + 1}")
+        where = f"{path}:{text.count(chr(10), 0, text.index(chr(0))) + 1}"
+        raise DataError("not a text file", where=where, hint=hint)
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

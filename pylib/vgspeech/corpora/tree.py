@@ -12,7 +12,8 @@ from pathlib import Path
 from vgspeech.corpora.captions import Release
 from vgspeech.corpora.holdout import Fractions
 from vgspeech.corpora.ids import IMAGE_EXTENSIONS
-from vgspeech.corpora.manifest import Roots, read_rows
+from vgspeech.corpora.manifest import read_rows
+from vgspeech.corpora.roots import Roots
 from vgspeech.corpora.sheet import Row
 from vgspeech.errors import DataError
 from vgspeech.videos import EXTENSIONS as VIDEO_EXTENSIONS
