@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from vgspeech.config import ExperimentConfig
 from vgspeech.errors import DataError, UsageError
 from vgspeech.files import atomic_write, work_path
 from vgspeech.imagesets import ImageSet, SceneObject, write_image_set
@@ -49,9 +50,11 @@ __all__ = [
     "Word",
     "check_id",
     "check_rejected",
+    "feature_scp",
     "format_seconds",
     "job_slice",
     "plain_form",
+    "present_languages",
     "read_ctm",
     "read_lexicon",
     "read_lines",
@@ -373,3 +376,23 @@ def read_lexicon(path: StrPath) -> Lexicon:
         forms = [tuple(filter(None, unicodedata.normalize("NFC", cell).split("|"))) for cell in cells]
         concepts[concept] = dict(zip(languages, forms, strict=True))
     return Lexicon(tuple(languages), concepts)
+
+
+def feature_scp(data: Path, split: str, language: str, config: ExperimentConfig) -> Path:
+    """The features that a model reads of one split and language."""
+    return data / "speech" / f"{split}_{language}" / "feats" / f"{config.front_end}.scp"
+
+
+def present_languages(config: ExperimentConfig, data: Path, split: str) -> list[str]:
+    """The model's languages in which a split has captions.
+
+    Raises:
+        DataError: none.
+    """
+    found = [language for language in config.languages if (data / "speech" / f"{split}_{language}").is_dir()]
+    if not found:
+        raise DataError(
+            f"no captions of '{split}' in a language of the model ({', '.join(config.languages)})",
+            where=str(data / "speech"),
+        )
+    return found

@@ -19,6 +19,7 @@ from torch import Tensor
 from vgspeech.archive import ArchiveReader
 from vgspeech.audio import normalise
 from vgspeech.config import ExperimentConfig, FrontEndConfig, load_config
+from vgspeech.datadir import feature_scp, present_languages
 from vgspeech.errors import DataError, DriftError
 from vgspeech.files import need_space, read_json
 from vgspeech.images import PackedImages, evaluation_view, to_tensor
@@ -178,26 +179,6 @@ def _calibration_blocks(ids: Iterable[str]) -> list[list[str]]:
 def _set_momentum(norms: Iterable[MaskedBatchNorm], momentum: float) -> None:
     for norm in norms:
         norm.momentum = momentum  # 1 / n at the n-th batch: running statistics become plain means
-
-
-def feature_scp(data: Path, split: str, language: str, config: ExperimentConfig) -> Path:
-    """The features that a model reads of one split and language."""
-    return data / "speech" / f"{split}_{language}" / "feats" / f"{config.front_end}.scp"
-
-
-def present_languages(config: ExperimentConfig, data: Path, split: str) -> list[str]:
-    """The model's languages in which a split has captions.
-
-    Raises:
-        DataError: none.
-    """
-    found = [language for language in config.languages if (data / "speech" / f"{split}_{language}").is_dir()]
-    if not found:
-        raise DataError(
-            f"no captions of '{split}' in a language of the model ({', '.join(config.languages)})",
-            where=str(data / "speech"),
-        )
-    return found
 
 
 def embed_split(

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from vgspeech.config import ExperimentConfig, load_config
-from vgspeech.embedding import present_languages
+from vgspeech.datadir import present_languages
 from vgspeech.training import loop
 from vgspeech.training.distributed import Processes
 

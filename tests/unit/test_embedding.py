@@ -17,6 +17,7 @@ from micro_corpus import FRONT_END, make_corpus, micro_config
 from vgspeech import embedding
 from vgspeech.archive import ArchiveReader
 from vgspeech.config import SimilarityConfig, save_config
+from vgspeech.datadir import present_languages
 from vgspeech.errors import DataError, DriftError
 from vgspeech.images import PackedImages
 from vgspeech.models import build_model, load_model
@@ -128,7 +129,7 @@ def test_other_features_than_the_model_was_trained_on_are_refused(
     with pytest.raises(DataError, match="there are none"):
         embedding.check_front_end(tmp_path / "davenet.yaml", config)
     with pytest.raises(DataError, match="no captions of 'dev'"):
-        embedding.present_languages(config, corpus, "dev")
+        present_languages(config, corpus, "dev")
 
 
 def test_a_job_that_is_missing_is_noticed(

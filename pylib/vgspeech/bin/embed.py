@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from vgspeech.archive import ArchiveReader, ArchiveWriter, merge_scps
 from vgspeech.config import ExperimentConfig, load_config
+from vgspeech.datadir import feature_scp, present_languages
 from vgspeech.errors import DataError, UsageError, run_main
-from vgspeech.files import write_json
+from vgspeech.files import read_json, write_json
 from vgspeech.tables import read_table, write_table
 
 if TYPE_CHECKING:
@@ -34,11 +35,16 @@ def embed(args: argparse.Namespace) -> None:
     else:
         model = load_model(args.model, args.device)
     args.out.mkdir(parents=True, exist_ok=True)
-    counts = [
-        f"{embed_captions(args, model, config, language)} captions in {language}"
-        for language in embedding.present_languages(config, args.data, args.split)
-    ]
+    languages = present_languages(config, args.data, args.split)
+    counts = [f"{embed_captions(args, model, config, language)} captions in {language}" for language in languages]
     counts.append(f"{embed_images(args, model)} images")
+    # Only models know when their frames are, and joining the jobs' tables shall not wait for a model.
+    times = {language: model.audio_info(language) for language in languages}
+    frame_times = {
+        "frame_shift_s": {language: time.frame_shift_s for language, time in times.items()},
+        "frame_offset_s": {language: time.frame_offset_s for language, time in times.items()},
+    }
+    write_json(args.out / f"frame_times.{args.job}.json", frame_times)
     print(f"Embedded {', '.join(counts)} of {args.split} (job {args.job} of {args.num_jobs}).")
 
 
@@ -46,7 +52,7 @@ def embed_captions(args: argparse.Namespace, model: GroundingModel, config: Expe
     """Frames of a language's captions, as far as they are this job's; how many."""
     from vgspeech import embedding
 
-    scp = embedding.feature_scp(args.data, args.split, language, config)
+    scp = feature_scp(args.data, args.split, language, config)
     embedding.check_front_end(scp.with_suffix(".yaml"), config)
     features = ArchiveReader(scp)
     blocks = embedding.blocks_of_job(features, args.job, args.num_jobs)
@@ -81,9 +87,7 @@ def embed_images(args: argparse.Namespace, model: GroundingModel) -> int:
 
 def merge(args: argparse.Namespace) -> None:
     """One table of each kind, checked against what there was to embed, and ``embed.json``."""
-    from vgspeech.embedding import feature_scp, present_languages
     from vgspeech.images import PackedImages
-    from vgspeech.models import build_model
 
     config = load_config(ExperimentConfig, args.model / "config.yaml")
     languages = present_languages(config, args.data, args.split)
@@ -101,18 +105,15 @@ def merge(args: argparse.Namespace) -> None:
         counts.append(f"{found} images" if what == "images" else f"{found} captions in {what}")
     parts = [args.out / f"grid_shape.{job}" for job in jobs]
     write_table(args.out / "grid_shape", {image: shape for part in parts for image, shape in read_table(part).items()})
-    for part in parts:
-        part.unlink()
-
-    backbone_not_needed = dataclasses.replace(config, image=dataclasses.replace(config.image, weights="none"))
-    times = {language: build_model(backbone_not_needed).audio_info(language) for language in languages}
+    times = [args.out / f"frame_times.{job}.json" for job in jobs]
     about = {
         "model": str(args.model),
         "untrained": args.untrained,
-        "frame_shift_s": {language: time.frame_shift_s for language, time in times.items()},
-        "frame_offset_s": {language: time.frame_offset_s for language, time in times.items()},
+        **read_json(times[0]),
         "similarity": dataclasses.asdict(config.similarity),
     }
+    for part in (*parts, *times):
+        part.unlink()
     write_json(args.out / "embed.json", about)
     print(f"Embedded {args.split}: {', '.join(counts)}.")
 

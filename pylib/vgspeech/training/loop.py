@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from vgspeech.config import ExperimentConfig, load_config, save_config
-from vgspeech.embedding import embed_split, full_float32, present_languages
+from vgspeech.datadir import present_languages
+from vgspeech.embedding import embed_split, full_float32
 from vgspeech.errors import DataError, Interrupted
 from vgspeech.files import append_line, atomic_write
 from vgspeech.models import GroundingModel, build_model, save_weights

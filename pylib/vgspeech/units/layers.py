@@ -10,14 +10,8 @@ import numpy as np
 import torch
 
 from vgspeech.archive import ArchiveReader
-from vgspeech.embedding import (
-    blocks_of_job,
-    check_front_end,
-    device_of,
-    feature_scp,
-    full_float32,
-    padded_features,
-)
+from vgspeech.datadir import feature_scp
+from vgspeech.embedding import blocks_of_job, check_front_end, device_of, full_float32, padded_features
 from vgspeech.errors import UsageError
 from vgspeech.models import GroundingModel, load_model
 from vgspeech.units.clock import CodeClock
