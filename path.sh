@@ -156,4 +156,7 @@ _vgs_setup() {
 }
 
 _vgs_prepend PYTHONPATH "$_vgs_root/pylib"
+# Threads of GNU OpenMP spin for milliseconds before they sleep. Where another process holds a core, each spins away the time
+# that the one it waits for needs: small networks then train three times as slowly. This many turns last some microseconds.
+[[ -n ${OMP_WAIT_POLICY-} ]] || export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-10000}
 _vgs_setup || return
