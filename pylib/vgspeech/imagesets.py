@@ -91,6 +91,11 @@ class ImageSet:
         images = self.images_of(picture)
         return images[len(images) // 2]
 
+    def objects_shown(self) -> dict[str, list[SceneObject]]:
+        """Picture -> objects in the image that stands for it; see `objects`."""
+        found = self.objects()
+        return {picture: found[shown] for picture in self.pictures if (shown := self.shown(picture)) in found}
+
     def objects(self) -> dict[str, list[SceneObject]]:
         """Image -> objects in it; empty without ``objects.tsv``.
 

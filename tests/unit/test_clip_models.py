@@ -19,9 +19,9 @@ from vgspeech import embedding
 from vgspeech.config import AugmentConfig, ExperimentConfig, SimilarityConfig
 from vgspeech.errors import ConfigError, UsageError
 from vgspeech.images import PackedImages
-from vgspeech.imagesets import ImageSet, groups_of_pictures
+from vgspeech.imagesets import ImageSet, SceneObject, groups_of_pictures, write_image_set
 from vgspeech.localize.boxes import visible_part
-from vgspeech.localize.inputs import visible_parts
+from vgspeech.localize.inputs import boxes_in_view, visible_parts
 from vgspeech.models import GroundingModel, build_model, load_model
 from vgspeech.models.image import pool_clips
 from vgspeech.retrieval import evaluate
@@ -205,6 +205,17 @@ def test_what_is_seen_of_a_clip_is_its_middle_video_frame(tmp_path: Path) -> Non
     assert visible_parts(images, settings) == {
         "a": visible_part(40, 30, settings.image), "c": visible_part(64, 48, settings.image)
     }  # fmt: skip
+
+
+def test_boxes_of_a_clip_are_those_of_its_middle_video_frame(tmp_path: Path) -> None:
+    frames, sizes = ("c@00", "c@01", "c@02"), dict.fromkeys(("c@00", "c@01", "c@02", "s"), (16, 16))
+    boxes = {name: [SceneObject("cat", "red", (2, 4, 8, 8))] for name in ("c@01", "s")}
+    boxes["c@00"] = [SceneObject("dog", "red", (0, 0, 4, 4))]
+    write_image_set(tmp_path, paths={name: f"{name}.png" for name in sizes}, sizes=sizes, clips={"c": frames}, objects=boxes)
+    images = ImageSet.load(tmp_path)
+    found = boxes_in_view(images, micro_config())
+    assert found["c"] == found["s"] == [("cat", pytest.approx((2 / 16, 4 / 16, 8 / 16, 8 / 16)))] and len(found) == 2
+    assert images.objects_shown() == {"c": boxes["c@01"], "s": boxes["s"]}
 
 
 def test_a_video_is_embedded_in_a_few_lines_of_python(tmp_path: Path) -> None:
