@@ -112,7 +112,8 @@ stage_features() {
 # 2. Images: decoded once to see that they can be, shrunk where they are larger than the networks need, packed.
 stage_images() {
   if stage 2 images "decode, shrink and pack images" --stamp "$data/.stages" \
-    --in "$data/images/*/images.scp" --out "$data/images/*/packed.scp" --opt max_bad --verb pack_images; then
+    --in "$data/images/*/images.scp" --maybe "$data/images/*/image2frames" --out "$data/images/*/packed.scp" \
+    --opt max_bad --verb pack_images; then
     local split
     for split in "$data"/images/*; do
       "$recipe"/steps/pack_images.sh --nj "$nj" --cmd "$train_cmd" --max-bad "$max_bad" "$split"

@@ -25,6 +25,7 @@ init_from=            # a trained model to start from: its image encoder, and it
 init_audio=           # the language of that model whose audio encoder the other languages start from
 dev=0.1               # fraction of the images held out for development
 test=0.1              # fraction of the images held out for test
+frames=3              # video frames of each clip, where there are videos
 front_end_config=     # front end (default: conf/<front_end>.yaml, as the training configuration says)
 discovery_split=train # split in which units and lexicon are looked for
 # end options
@@ -49,10 +50,10 @@ if [ -z "$stage" ] || ((stage == 0)); then
   [ -n "$manifest$tree" ] || usage_error "which recordings? give --manifest FILE or --tree DIR"
 fi
 if stage 0 data "read the recordings" --stamp "$data/.stages" --maybe "$manifest" \
-  --opt "tree tier audio images dev test max_bad hash_speakers" --out "$data/speech/*/wav.scp" --out "$data/images/*/images.scp" \
-  --verb prepare_manifest --aside "$data"; then
+  --opt "tree tier audio images dev test frames max_bad hash_speakers" --out "$data/speech/*/wav.scp" \
+  --out "$data/images/*/images.scp" --verb prepare_manifest --aside "$data"; then
   "$recipe"/local/manifest_data_prep.sh --nj "$nj" --max-bad "$max_bad" --dev "$dev" --test "$test" --langs "$langs" \
-    --hash-speakers "$hash_speakers" ${manifest:+--manifest "$manifest"} ${tree:+--tree "$tree"} \
+    --frames "$frames" --hash-speakers "$hash_speakers" ${manifest:+--manifest "$manifest"} ${tree:+--tree "$tree"} \
     ${tier:+--tier "$tier"} ${audio:+--audio "$audio"} ${images:+--images "$images"} "$data"
   for lang in $langs; do
     compgen -G "$data/speech/*_$lang" >/dev/null ||

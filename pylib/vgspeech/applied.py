@@ -14,12 +14,15 @@ from pathlib import Path
 from vgspeech.config import ExperimentConfig, FrontEndConfig, load_config
 from vgspeech.errors import DataError
 from vgspeech.files import atomic_write
+from vgspeech.imagesets import read_pictures
 from vgspeech.tables import read_table, write_table
 
 SPEECH_TABLES = ("wav.scp", "segments", "utt2spk", "spk2utt", "utt2lang", "utt2dur", "utt2share", "utt2image")
 HEARD = ("wav.scp", "segments", "utt2spk")
 """Tables that features depend on."""
-IMAGE_TABLES = ("images.scp", "image2size")
+IMAGE_TABLES = ("images.scp", "image2size", "image2frames")
+PACKED = ("images.scp", "image2frames")
+"""Tables that packed images depend on."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def lay_out(data: Path, split: str, config: ExperimentConfig, front_end: FrontEn
         DataError: a table is missing.
     """
     languages, features, unpaired = _languages(data, split, config), {}, []
-    pictured = set(read_table(data / "images" / split / "images.scp"))
+    pictured = {picture.decode() for picture in read_pictures(data / "images" / split)}
     for language in languages:
         name = f"{split}_{language}"
         reason = _lay_out_speech(data / "speech" / name, out / "speech" / name, front_end)
@@ -120,7 +123,7 @@ def _why_not(feats: Path, wanted: FrontEndConfig) -> str | None:
 
 def _lay_out_images(source: Path, target: Path) -> bool:
     """Whether the images have to be packed."""
-    unchanged = _same(source / "images.scp", target / "images.scp")
+    unchanged = all(_same(source / name, target / name) for name in PACKED)
     _copy_tables(source, target, IMAGE_TABLES)
     if (source / "packed.scp").is_file():
         _copy(source / "packed.scp", target / "packed.scp")

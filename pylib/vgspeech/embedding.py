@@ -23,6 +23,7 @@ from vgspeech.datadir import feature_scp, present_languages
 from vgspeech.errors import DataError, DriftError
 from vgspeech.files import need_space, read_json
 from vgspeech.images import PackedImages, evaluation_view, to_tensor
+from vgspeech.imagesets import groups_of_pictures
 from vgspeech.models import GroundingModel, MaskedBatchNorm, build_model
 from vgspeech.retrieval import Embedded
 from vgspeech.similarity import pool_frames, pool_grid
@@ -91,11 +92,16 @@ def embed_speech(
 def embed_images(
     model: GroundingModel, images: PackedImages, blocks: Iterable[Sequence[str]]
 ) -> Iterator[tuple[str, Tensor]]:
-    """Grids (H, W, D) float32 on the CPU of every picture of the blocks."""
+    """Grids (H, W, D) float32 on the CPU of every picture of the blocks.
+
+    A block of clips goes through the model in parts, so that 64 video frames of each take no more memory than stills.
+    """
     for block in blocks:
-        pixels, counts = image_batch(images, block, model.config)
-        grids = model.encode_images(pixels.to(device_of(model)), counts)
-        yield from zip(block, grids.float().cpu(), strict=True)
+        counts = images.image_counts(images.lines_of(np.array([picture.encode() for picture in block])))
+        for group in groups_of_pictures(counts.tolist(), BLOCK):
+            pixels, numbers = image_batch(images, block[group], model.config)
+            grids = model.encode_images(pixels.to(device_of(model)), numbers)
+            yield from zip(block[group], grids.float().cpu(), strict=True)
 
 
 def padded_features(captions: Sequence[Array], how: Any) -> tuple[Tensor, Tensor]:

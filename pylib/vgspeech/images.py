@@ -79,7 +79,8 @@ def read_pixels(location: str) -> Pixels:
     """
     moment = split_moment(location)
     if moment is not None:
-        return read_moments(moment[0], [moment[1]])[0]
+        (pixels,) = read_moments(moment[0], [moment[1]])
+        return pixels
     return decode(_read_file(location), location)
 
 

@@ -15,7 +15,7 @@ What captions describe is a picture: a still, by its id in images.scp, or a clip
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -91,6 +91,11 @@ class ImageSet:
         images = self.images_of(picture)
         return images[len(images) // 2]
 
+    def objects_shown(self) -> dict[str, list[SceneObject]]:
+        """Picture -> objects in the image that stands for it; see `objects`."""
+        found = self.objects()
+        return {picture: found[shown] for picture in self.pictures if (shown := self.shown(picture)) in found}
+
     def objects(self) -> dict[str, list[SceneObject]]:
         """Image -> objects in it; empty without ``objects.tsv``.
 
@@ -153,6 +158,22 @@ def read_pictures(path: StrPath) -> set[bytes]:
         return images
     clips = read_clips(path, {image.decode() for image in images})
     return (images - {frame.encode() for frames in clips.values() for frame in frames}) | {clip.encode() for clip in clips}
+
+
+def groups_of_pictures(counts: Sequence[int], most: int) -> Iterator[slice]:
+    """Neighbouring pictures, taken together as long as they have ``most`` images at most; one with more stands alone.
+
+    Args:
+        counts: number of images of each picture.
+    """
+    start, held = 0, 0
+    for number, count in enumerate(counts):
+        if held and held + count > most:
+            yield slice(start, number)
+            start, held = number, 0
+        held += count
+    if held:
+        yield slice(start, len(counts))
 
 
 def write_image_set(

@@ -218,5 +218,5 @@ def pixels_of(image: Image, frames: int) -> Sequence[Array]:
     if isinstance(image, np.ndarray):
         return list(image) if image.ndim == 4 else [image]
     if is_video(str(image)):
-        return read_moments(str(image), spread_moments(read_header(str(image)), frames))
+        return list(read_moments(str(image), spread_moments(read_header(str(image)), frames)))
     return [read_pixels(str(image))]

@@ -5,7 +5,8 @@ video frame that starts no later, so videos of any frame rate, a varying one inc
 
 Decoding is PyAV's (FFmpeg), an optional part of the installation. What a file of others can do with it is bounded: only
 containers and codecs listed here are opened, so that no playlist leads to another file or to the network; every size is
-checked before memory is taken; at most `MAX_FRAMES` video frames of a video are looked at, whatever its length.
+checked before memory is taken; at most `MAX_FRAMES` video frames of a video are looked at, whatever its length, one is held at a
+time, and no more than `MAX_DECODED` pixels are decoded to get to each.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ MAX_FRAMES = 64
 """Video frames of one video at most."""
 MAX_PIXELS = 4096 * 2304
 """Larger videos are refused: a decoder holds up to 17 pictures at once."""
+MAX_DECODED = 5_000_000_000
+"""Pixels that are decoded at most up to one moment: 80 s of 1920 x 1080 at 30 a second without a key frame, where encoders
+set one every few seconds. A small file of empty pictures could otherwise keep a decoder busy for hours."""
 SEEK_S = 2.0
 """Moments that lie further apart are jumped to instead of decoding everything between them."""
 SLACK_S = 0.25
@@ -100,14 +104,14 @@ def read_header(path: str) -> VideoHeader:
         return VideoHeader(player.duration_s(), first.shape[1], first.shape[0], max(0, player.stream.frames))
 
 
-def read_moments(path: str, seconds: Sequence[float]) -> list[Pixels]:
-    """The pictures that a video shows at some moments.
+def read_moments(path: str, seconds: Sequence[float]) -> Iterator[Pixels]:
+    """The pictures that a video shows at some moments, one after the other: 64 of them at once would take gigabytes.
 
     Args:
         path: the video.
         seconds: ascending, at most `MAX_FRAMES`.
 
-    Returns:
+    Yields:
         For each moment (H, W, 3) uint8 RGB, upright.
 
     Raises:
@@ -116,7 +120,7 @@ def read_moments(path: str, seconds: Sequence[float]) -> list[Pixels]:
     if len(seconds) > MAX_FRAMES:
         raise DataError(f"{len(seconds)} moments of one video, more than {MAX_FRAMES}", where=path)
     with _opened(path) as player:
-        return [player.at(one) for one in seconds]
+        yield from (player.at(one) for one in seconds)
 
 
 def require_pyav(path: str) -> None:
@@ -195,10 +199,11 @@ class _Player:
         assert stream.time_base is not None  # demuxers set it
         self._tick = float(stream.time_base)
         self._start = float((stream.start_time or 0) * stream.time_base)
-        self._frames = container.decode(stream)
+        self._frames = self._timed()
         self._shown: av.VideoFrame | None = None
         self._next: av.VideoFrame | None = None
         self._ended = False
+        self._decoded = 0
 
     def duration_s(self) -> float:
         """Length in seconds, from the header, or where it does not say, from all packets; at least that of a tick."""
@@ -225,6 +230,7 @@ class _Player:
 
     def at(self, seconds: float) -> Pixels:
         """The picture that is shown at a moment, which must not lie before the last one asked for."""
+        self._decoded = 0
         if self._shown is None or seconds - self._time(self._shown) > SEEK_S:
             self._jump(seconds)
         while not self._ended and (self._next is None or self._time(self._next) <= seconds + _EPSILON_S):
@@ -249,15 +255,24 @@ class _Player:
 
     def _restart(self, seconds: float) -> None:
         self.container.seek(int((seconds + self._start) / self._tick), stream=self.stream)
-        self._frames = self.container.decode(self.stream)
+        self._frames = self._timed()
         self._shown, self._next, self._ended = None, None, False
 
     def _advance(self) -> None:
         self._shown = self._next or self._shown
-        self._next = next((frame for frame in self._frames if frame.pts is not None), None)
+        self._next = next(self._frames, None)
         self._ended = self._next is None
-        if self._next is not None:
-            _check_size(self._next.width, self._next.height, self.path)
+
+    def _timed(self) -> Iterator[av.VideoFrame]:
+        """Video frames that have a time, as they are decoded."""
+        for frame in self.container.decode(self.stream):
+            _check_size(frame.width, frame.height, self.path)
+            self._decoded += frame.width * frame.height
+            if self._decoded > MAX_DECODED:
+                what = f"takes more than {MAX_DECODED:,} pixels to decode up to a moment: it has too few key frames"
+                raise DataError(what, where=self.path, hint="encode it anew: ffmpeg -i IN.mp4 -g 60 OUT.mp4")
+            if frame.pts is not None:
+                yield frame
 
     def _time(self, frame: Any) -> float:
         return float(frame.pts * self._tick - self._start)

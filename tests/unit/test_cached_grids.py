@@ -15,13 +15,14 @@ from micro_corpus import make_corpus, micro_config
 from training_processes import ALONE
 from vgspeech.config import AugmentConfig, ExperimentConfig
 from vgspeech.errors import ConfigError, Interrupted
-from vgspeech.models import build_model
+from vgspeech.models import GroundingModel, build_model
 from vgspeech.models.image import ImageEncoder
 from vgspeech.training import loop
 from vgspeech.training.cached_grids import cached_grids
 from vgspeech.training.check import check_training_config
 from vgspeech.training.data import EpochBatches
-from vgspeech.training.inputs import Pictures
+from vgspeech.training.inputs import Indices, Pictures
+from vgspeech.training.objective import encode_images
 from vgspeech.training.step import choose_precision
 from vgspeech.training.training_set import load_training_set
 
@@ -101,6 +102,43 @@ def test_the_choice_of_a_precision_times_what_will_be_done(
     config = frozen(cache_grids=True, precision="auto", epochs=1)
     choose_precision(build_model(config), config, load_training_set(config, corpus, "train"), ALONE)
     assert seen == [5, 5]  # one batch for each of two precisions, before their steps
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_corpus(tmp_path_factory.mktemp("clips"), {"train": IMAGES, "dev": 6}, captions=2, clip_frames=3)
+
+
+def pooled(config: ExperimentConfig, how: str) -> ExperimentConfig:
+    return dataclasses.replace(config, image=dataclasses.replace(config.image, clip_pooling=how))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("how", ["mean", "max"])
+@pytest.mark.parametrize("parts", [0, 4])
+def test_clips_are_cached_pooled_and_train_the_same(
+    clips: Path, tmp_path: Path, how: str, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vgspeech.training.cached_grids.BLOCK", 4)  # a clip has 3 video frames: groups of many sizes
+    settings = {"freeze_image": "backbone", "gradient_cache": parts}
+    plain, weights = train(pooled(frozen(**settings), how), clips, tmp_path / "plain")
+    cached, cached_weights = train(pooled(frozen(**settings, cache_grids=True), how), clips, tmp_path / "cached")
+    assert [line["loss"] for line in cached] == pytest.approx([line["loss"] for line in plain], rel=1e-5)
+    for name, value in weights.items():
+        torch.testing.assert_close(cached_weights[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_a_precision_is_chosen_with_clips_in_parts(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The grids that are timed are of pictures already, so that parts of the batch hold the pictures that are theirs."""
+    parts: list[tuple[int, int]] = []
+
+    def noting(model: GroundingModel, images: torch.Tensor, counts: Indices, device: torch.device) -> torch.Tensor:
+        parts.append((len(images), len(counts)))
+        return encode_images(model, images, counts, device)
+
+    monkeypatch.setattr("vgspeech.training.gradient_cache.encode_images", noting)
+    config = frozen(cache_grids=True, precision="auto", gradient_cache=2)
+    choose_precision(build_model(config), config, load_training_set(config, clips, "train"), ALONE)
+    assert parts and all(images == pictures <= 2 for images, pictures in parts)
 
 
 def test_the_loss_of_a_large_batch_in_parts_reads_grids_too(corpus: Path, tmp_path: Path) -> None:

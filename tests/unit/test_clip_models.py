@@ -19,9 +19,9 @@ from vgspeech import embedding
 from vgspeech.config import AugmentConfig, ExperimentConfig, SimilarityConfig
 from vgspeech.errors import ConfigError, UsageError
 from vgspeech.images import PackedImages
-from vgspeech.imagesets import ImageSet
+from vgspeech.imagesets import ImageSet, SceneObject, groups_of_pictures, write_image_set
 from vgspeech.localize.boxes import visible_part
-from vgspeech.localize.inputs import visible_parts
+from vgspeech.localize.inputs import boxes_in_view, visible_parts
 from vgspeech.models import GroundingModel, build_model, load_model
 from vgspeech.models.image import pool_clips
 from vgspeech.retrieval import evaluate
@@ -148,6 +148,26 @@ def test_processes_share_a_batch_with_clips(corpus: Path) -> None:
     assert np.array_equal(np.concatenate([part.image_counts for part in parts]), whole.image_counts)
 
 
+def test_clips_of_many_video_frames_are_embedded_a_few_at_a_time(
+    corpus: Path, models: dict[str, GroundingModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = PackedImages(corpus / "images/test/packed.scp")
+    whole = dict(embedding.embed_images(models["max"], images, [images.ids]))
+    seen: list[int] = []
+    encode = GroundingModel.encode_images
+    monkeypatch.setattr(embedding, "BLOCK", 4)
+    monkeypatch.setattr(GroundingModel, "encode_images", lambda self, *given: seen.append(len(given[0])) or encode(self, *given))
+    for picture, grid in embedding.embed_images(models["max"], images, [images.ids]):
+        torch.testing.assert_close(grid, whole[picture], rtol=0, atol=1e-5)
+    assert max(seen) == 4 and sum(seen) == 21 + 3 * 20
+
+
+def test_groups_of_pictures() -> None:
+    groups = list(groups_of_pictures([1, 3, 1, 9, 2, 2], 4))
+    assert groups == [slice(0, 2), slice(2, 3), slice(3, 4), slice(4, 6)]
+    assert list(groups_of_pictures([], 4)) == []
+
+
 def test_gradients_in_parts_are_those_of_the_whole_batch(corpus: Path) -> None:
     """As in test_gradient_cache.py, with clips: parts hold whole clips."""
     found = []
@@ -187,10 +207,21 @@ def test_what_is_seen_of_a_clip_is_its_middle_video_frame(tmp_path: Path) -> Non
     }  # fmt: skip
 
 
+def test_boxes_of_a_clip_are_those_of_its_middle_video_frame(tmp_path: Path) -> None:
+    frames, sizes = ("c@00", "c@01", "c@02"), dict.fromkeys(("c@00", "c@01", "c@02", "s"), (16, 16))
+    boxes = {name: [SceneObject("cat", "red", (2, 4, 8, 8))] for name in ("c@01", "s")}
+    boxes["c@00"] = [SceneObject("dog", "red", (0, 0, 4, 4))]
+    write_image_set(tmp_path, paths={name: f"{name}.png" for name in sizes}, sizes=sizes, clips={"c": frames}, objects=boxes)
+    images = ImageSet.load(tmp_path)
+    found = boxes_in_view(images, micro_config())
+    assert found["c"] == found["s"] == [("cat", pytest.approx((2 / 16, 4 / 16, 8 / 16, 8 / 16)))] and len(found) == 2
+    assert images.objects_shown() == {"c": boxes["c@01"], "s": boxes["s"]}
+
+
 def test_a_video_is_embedded_in_a_few_lines_of_python(tmp_path: Path) -> None:
     model = vgspeech.load(write_model(tmp_path / "model", micro_config()))
     path = write_video(tmp_path / "a.mp4", 9)
-    pixels = np.stack(read_moments(str(path), spread_moments(read_header(str(path)), 3)))
+    pixels = np.stack(list(read_moments(str(path), spread_moments(read_header(str(path)), 3))))
     clip, same = model.embed_image(path), model.embed_image(pixels)
     assert np.array_equal(clip.cells, same.cells) and clip.view == same.view
     assert not np.allclose(clip.cells, model.embed_image(pixels[0]).cells)

@@ -13,7 +13,9 @@ from PIL import Image
 
 from clip_files import number_of, spoken_moments, write_frames, write_video
 from small_release import write_image, write_wav
+from vgspeech.applied import lay_out
 from vgspeech.archive import BlobReader
+from vgspeech.config import ExperimentConfig, FrontEndConfig
 from vgspeech.corpora import headers
 from vgspeech.corpora.clips import look_up
 from vgspeech.corpora.division import side_by_side
@@ -259,6 +261,23 @@ def test_captions_name_clips_and_not_their_video_frames(root: Path) -> None:
     report = fix_set(SpeechFiles.find("data/x/speech/train_en"), images="data/x/images/train")
     assert (report.kept, report.total) == (3, 4) and dict(report.reasons) == {"its image is not in data/x/images/train": 1}
     validate_speech_set("data/x/speech/train_en", images="data/x/images/train")
+
+
+def test_a_trained_model_is_applied_to_clips(root: Path) -> None:
+    """The tables of a new set go along with those of its clips, so that they count as paired, and are packed when they change."""
+    prepared(root)
+    config = ExperimentConfig(languages=("en",))
+    plan = lay_out(Path("data/x"), "train", config, FrontEndConfig(), Path("laid"))
+    assert plan.pack and plan.unpaired == []
+    laid = ImageSet.load("laid/images/train")
+    assert laid.clips == ImageSet.load("data/x/images/train").clips
+    pack_images(laid, 1, 1)
+    merge_packed(laid, 1, 0)
+    assert PackedImages("laid/images/train/packed.scp").ids == laid.pictures
+    assert not lay_out(Path("data/x"), "train", config, FrontEndConfig(), Path("laid")).pack
+    table = Path("data/x/images/train/image2frames")
+    table.write_text("".join(line for line in table.read_text().splitlines(keepends=True) if not line.startswith(CLIP)))
+    assert lay_out(Path("data/x"), "train", config, FrontEndConfig(), Path("laid")).pack
 
 
 def test_a_clip_that_is_packed_in_part_is_an_error(root: Path) -> None:

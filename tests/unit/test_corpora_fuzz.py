@@ -9,17 +9,25 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import lookalikes
+from clip_files import spoken_moments
 from vgspeech.corpora.coco import read_spoken_coco
+from vgspeech.corpora.flickr8k import read_flickr8k
 from vgspeech.corpora.holdout import Fractions
 from vgspeech.corpora.japanese import read_japanese
 from vgspeech.corpora.manifest import Roots, read_manifest
-from vgspeech.corpora.speechcoco import parse_timecodes
+from vgspeech.corpora.moments import read_spoken_moments
+from vgspeech.corpora.objectnet import read_objectnet
+from vgspeech.corpora.places import read_english, read_hindi
+from vgspeech.corpora.speechcoco import parse_timecodes, read_speech_coco
+from vgspeech.corpora.truth import read_truth
 from vgspeech.errors import DataError
 
 CASES = {
@@ -152,3 +160,72 @@ def test_timecodes_are_words_in_order_or_refused(codes: object, duration: object
     except ValueError:
         return
     assert all(0 <= word.start_s <= word.end_s < float("inf") for word in words)
+
+
+RECORD = some(
+    uttid="s-1", speaker="s", asr_text="a", wav="wavs/1.wav", image="a/1.jpg", video="a/1.mp4", text_alignment="0__A__1"
+)  # fmt: skip
+RECORD_READERS = {
+    "metadata/train.json": read_english, "PlacesHindi_x_train.json": read_hindi, "metadata/SON-train.json": read_objectnet,
+    "metadata/x_train.json": read_spoken_moments,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", RECORD_READERS)
+@few
+@given(st.lists(JSON | RECORD, max_size=5))
+def test_every_record_of_a_release_is_kept_or_listed(tmp_path: Path, file: str, records: list[object]) -> None:
+    for folder in ("metadata", "wavs", "hindi_wavs"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / file).write_text(json.dumps({"data": records}))
+    found = RECORD_READERS[file](tmp_path).splits["train"]
+    assert len(found.captions) + len(found.rejected) + len(found.duplicates) == len(records)
+
+
+@pytest.fixture(scope="module")
+def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Look-alikes whose text files are replaced one at a time."""
+    root = tmp_path_factory.mktemp("laid_out")
+    for name, make in (("flickr", lookalikes.flickr8k), ("coco", lookalikes.spoken_coco), ("speech", lookalikes.speech_coco)):
+        (root / name).mkdir()
+        make(root / name)
+    lookalikes.karpathy(root / "coco")
+    spoken_moments(root)
+    (root / "truth").mkdir()
+    return root
+
+
+CONTENT = st.one_of(
+    st.binary(max_size=120), JSON.map(lambda value: json.dumps(value).encode()),
+    st.text(st.characters(codec="utf-8"), max_size=120).map(str.encode),
+)  # fmt: skip
+TEXT_READERS: dict[str, Callable[[Path], object]] = {
+    **{
+        f"flickr/{name}": lambda root: read_flickr8k(root / "flickr/audio", root / "flickr/text")
+        for name in ("audio/wav2capt.txt", "audio/wav2spk.txt", "text/Flickr_8k.devImages.txt", "text/Flickr8k.token.txt",
+                     "text/flickr_8k.ctm")
+    },
+    "coco/dataset_coco.json": lambda root: read_spoken_coco(root / "coco/coco", root / "coco/dataset_coco.json"),
+    "speech/speech/train2014/json/1_10_Phil_None_0-9.json": lambda root: read_speech_coco(root / "speech/speech"),
+    "smit/metadata/test.tsv": lambda root: read_spoken_moments(root / "smit"),
+    "smit/metadata/validation.csv": lambda root: read_spoken_moments(root / "smit"),
+    **{f"truth/{name}": lambda root: read_truth(root / "truth") for name in ("lexicon.tsv", "objects.tsv", "ctm_en")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", TEXT_READERS)
+@few
+@given(CONTENT)
+def test_any_content_of_a_metadata_file_is_read_or_refused(laid_out: Path, file: str, content: bytes) -> None:
+    path = laid_out / file
+    whole = path.read_bytes() if path.exists() else None
+    path.write_bytes(content)
+    try:
+        TEXT_READERS[file](laid_out)
+    except DataError as error:
+        assert error.what and error.where is not None
+    finally:
+        if whole is None:
+            path.unlink()
+        else:
+            path.write_bytes(whole)

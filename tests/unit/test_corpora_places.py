@@ -100,6 +100,16 @@ def test_missing_folders_draw_the_expected_tree(tmp_path):
         read_hindi(tmp_path / "PlacesHindi_small")
 
 
+@pytest.mark.parametrize("name", ["hindi_english_100k_train.json", "utt2wav"])
+def test_other_layouts_that_are_in_circulation_are_refused_with_the_tree_that_is_read(tmp_path, name):
+    """One JSON of both languages, and the tables of an early release."""
+    (tmp_path / "hindi_wavs").mkdir()
+    (tmp_path / name).write_text('{"data": [{"hindi_wav": "a.wav", "english_wav": "b.wav", "image": "c.jpg"}]}')
+    with pytest.raises(DataError) as caught:
+        read_hindi(tmp_path)
+    assert "PlacesHindi100k_train.json" in str(caught.value)
+
+
 def test_not_json_names_the_line(tmp_path):
     path = tmp_path / "metadata" / "train.json"
     path.parent.mkdir()

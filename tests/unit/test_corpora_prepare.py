@@ -182,6 +182,14 @@ def test_unreadable_alignments_are_reported(small):
     assert len(speech("dev_en").ctm) == 3
 
 
+def test_a_record_without_an_alignment_is_kept_without_word_times(small):
+    del small.english["dev"][1]["text_alignment"]
+    small.save()
+    assert english(small).notes == []
+    dev = speech("dev_en")
+    assert len(dev) == 4 and len(dev.ctm) == 3
+
+
 def write_truth(folder, image):
     folder.mkdir()
     (folder / "lexicon.tsv").write_text("concept\ten\thi\ncat\tcat\tबिल्ली\n")

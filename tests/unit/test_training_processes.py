@@ -41,6 +41,18 @@ def test_two_processes_compute_what_one_does(corpus: Path, tmp_path: Path) -> No
                 _same_weights(found, alone)
 
 
+def test_two_processes_compute_what_one_does_with_clips(tmp_path: Path) -> None:
+    """Each process has as many pictures but not as many images, over which batch statistics are taken."""
+    torch.set_num_threads(1)
+    corpus = make_corpus(tmp_path / "clips", {"train": 9}, clip_frames=3)
+    start(save_updates, 2, str(corpus), str(tmp_path))
+    for similarity in ("SISA", "MISA"):
+        found = torch.load(tmp_path / f"{similarity}.float64.pt", weights_only=True)
+        alone = updates(comparable(similarity), corpus, ALONE, 20, torch.float64)
+        torch.testing.assert_close(found["losses"], alone["losses"], rtol=0, atol=1e-9, msg=similarity)
+        _same_weights(found, alone)
+
+
 def _plans(corpus: Path, epoch: int) -> list[Any]:
     config = comparable("SISA")
     return plan_epoch(load_training_set(config, corpus, "train"), 3, config.seed, epoch)

@@ -67,7 +67,29 @@ def test_of_ten_thousand_video_frames_few_are_decoded(tmp_path: Path, monkeypatc
     assert [number_of(p) for p in read_moments(str(path), moments)] == [int(10 * at + 0.001) % 9 for at in moments]
     assert len(steps) < 300
     with pytest.raises(DataError, match="65 moments of one video, more than 64"):
-        read_moments(str(path), [0.0] * 65)
+        list(read_moments(str(path), [0.0] * 65))
+
+
+def test_a_small_file_of_endless_pictures_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty pictures take a few bytes each and are decoded all the same; far from a key frame there is a limit."""
+    path = write_video(tmp_path / "a.mp4", 60, codec="libx264")
+    assert seen(path, [5.9]) == [59 % 9]
+    monkeypatch.setattr(videos, "MAX_DECODED", 40 * 64 * 48)
+    assert seen(path, [1.0, 3.0, 3.1]) == [10 % 9, 30 % 9, 31 % 9]  # each moment by itself
+    with pytest.raises(DataError, match="pixels to decode up to a moment: it has too few key frames"):
+        seen(path, [5.9])
+    assert read_header(str(path)).frames == 60  # the first is near enough
+
+
+def test_pictures_are_decoded_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.mp4", 8)
+    made: list[int] = []
+    pixels = videos._pixels
+    monkeypatch.setattr(videos, "_pixels", lambda frame: (made.append(1), pixels(frame))[1])
+    pictures = read_moments(str(path), [0.1, 0.2, 0.3])
+    next(pictures)
+    assert len(made) == 1
+    pictures.close()  # type: ignore[attr-defined]
 
 
 def test_pictures_stand_upright(tmp_path: Path) -> None:
@@ -119,7 +141,7 @@ def test_a_video_whose_end_is_missing(tmp_path: Path) -> None:
     assert header.duration_s == pytest.approx(4.0, abs=0.1)
     assert seen(path, [0.1]) == [1]
     with pytest.raises(DataError, match=r"ends at .* s, before 3\.50 s: it is cut off|damaged or incomplete"):
-        read_moments(str(path), [0.5, 3.5])
+        list(read_moments(str(path), [0.5, 3.5]))
 
 
 PLAYLISTS = {

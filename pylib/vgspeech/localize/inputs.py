@@ -81,6 +81,6 @@ def boxes_in_view(images: ImageSet, config: ExperimentConfig) -> dict[str, list[
     views = visible_parts(images, config)
     return {
         picture: [(thing.concept, views[picture].fractions(thing.box)) for thing in things]
-        for picture, things in images.objects().items()
+        for picture, things in images.objects_shown().items()
         if picture in views
     }

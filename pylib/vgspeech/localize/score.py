@@ -57,7 +57,7 @@ def _score(
     truth = Truth(
         speech.utt2image,
         speech.ctm,
-        images.objects(),
+        images.objects_shown(),
         visible_parts(images, config),
         lambda word: lexicon.concepts_of(lang, word),
     )

@@ -15,6 +15,7 @@ from torch import Tensor
 from vgspeech.config import ExperimentConfig
 from vgspeech.errors import ConfigError
 from vgspeech.images import to_tensor
+from vgspeech.imagesets import groups_of_pictures
 from vgspeech.models import GroundingModel
 from vgspeech.progress import track
 from vgspeech.training.augment import no_image_changes
@@ -22,7 +23,7 @@ from vgspeech.training.inputs import Grids, Indices, Pictures
 from vgspeech.training.objective import autocast
 
 BLOCK = 32
-"""Images that go through the backbone at once."""
+"""Pictures that are read, and images that go through the backbone, at once."""
 
 
 @torch.no_grad()
@@ -61,10 +62,13 @@ def cached_grids(model: GroundingModel, pictures: Pictures, config: ExperimentCo
 @torch.no_grad()
 def backbone_features(model: GroundingModel, images: Tensor, counts: Indices, device: torch.device) -> Tensor:
     """What the backbone makes of images (F, S, S, 3) uint8 of N pictures, ``counts`` (N,) of each, in the precision of
-    training: (N, C, H, W) on the device."""
-    inputs = to_tensor(images.to(device)).to(model.log_scale.dtype)
-    with autocast(model, device):
-        return model.image_features(inputs, counts.tolist())
+    training: (N, C, H, W) on the device. A few images at a time, however many video frames a clip has."""
+    ends, parts = np.concatenate([[0], np.cumsum(counts)]), []
+    for group in groups_of_pictures(counts.tolist(), BLOCK):
+        inputs = to_tensor(images[ends[group.start] : ends[group.stop]].to(device)).to(model.log_scale.dtype)
+        with autocast(model, device):
+            parts.append(model.image_features(inputs, counts[group].tolist()))
+    return torch.cat(parts)
 
 
 def _need_memory(size: int, config: ExperimentConfig) -> None:

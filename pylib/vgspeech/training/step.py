@@ -110,7 +110,8 @@ def choose_precision(
         freeze_image(trial, choice.training, choice.training.epochs)
         batch = batches[0]
         if choice.training.cache_grids:
-            batch = batch._replace(images=backbone_features(trial, batch.images, batch.image_counts, processes.device).cpu())
+            features = backbone_features(trial, batch.images, batch.image_counts, processes.device).cpu()
+            batch = batch._replace(images=features, image_counts=np.ones(len(features), dtype=np.int64))
         optimizer, scaler = make_optimizer(trial, choice.training), make_scaler(choice, processes)
         for step in range(1 + TIMING_STEPS):
             if step == 1:
