@@ -81,7 +81,7 @@ class SpeechModelConfig:
     name: str = "none"
     """``none``; a network of torchaudio's (WAV2VEC2_BASE, HUBERT_BASE, WAVLM_BASE_PLUS, WAV2VEC2_XLSR53 ...); or ``custom``."""
     weights: str = "none"
-    """Its file, in torchaudio's layout."""
+    """Its file, in torchaudio's layout: a path, or a name in the folder of weights (``$VGS_WEIGHTS``, else ``weights/``)."""
     layer: int = 0
     """The transformer layer whose output the audio encoders read, from 1; layers above it are not built. 0: the last."""
     tune: Literal["nothing", "transformer", "all"] = "nothing"

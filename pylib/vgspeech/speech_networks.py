@@ -10,6 +10,7 @@ from typing import Any
 
 from vgspeech.config import ExperimentConfig, SpeechModelConfig
 from vgspeech.errors import ConfigError
+from vgspeech.pretrained import weights_folder
 
 ADDRESS = "https://download.pytorch.org/torchaudio/models/"
 
@@ -50,12 +51,14 @@ def torchaudio_network(name: str) -> PublishedNetwork:
 
 
 def speech_weights_path(config: SpeechModelConfig) -> Path:
-    """The file that ``speech_model.weights`` names.
+    """The file that ``speech_model.weights`` names: a path, or the name of a file in the folder of weights.
 
     Raises:
         ConfigError: there is none; says how to get it.
     """
     path = Path(config.weights)
+    if not path.is_file() and path.name == config.weights:
+        path = weights_folder() / path
     if not path.is_file():
         raise ConfigError(f"speech_model.weights: no such file: {config.weights}", hint=speech_weights_remedy(config))
     return path
@@ -66,8 +69,8 @@ def speech_weights_remedy(config: SpeechModelConfig) -> str:
     if config.name == "custom":
         return "give a file of weights in torchaudio's layout, of the network that speech_model.sizes describes"
     url = torchaudio_network(config.name).url
-    file = config.weights if "/" in config.weights or config.weights.endswith((".pt", ".pth")) else url.rpartition("/")[2]
-    return f"fetch it once: curl -L --create-dirs -o {file} {url}; then set speech_model.weights to that file"
+    name = url.rpartition("/")[2]
+    return f"fetch it once: curl -L --create-dirs -o {weights_folder() / name} {url}; then set speech_model.weights: {name}"
 
 
 def check_speech_model(config: ExperimentConfig) -> None:

@@ -191,17 +191,24 @@ def test_a_file_of_another_network_is_refused(weights: Path) -> None:
         build_speech_model(SpeechModelConfig("WAV2VEC2_BASE", str(weights), 1))
 
 
-def test_missing_weights_are_told_the_command_before_anything_runs(tmp_path: Path) -> None:
+def test_missing_weights_are_told_the_command_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path
+) -> None:
+    monkeypatch.setenv("VGS_WEIGHTS", str(tmp_path / "all"))
     config = tmp_path / "hubert.yaml"
     config.write_text("front_end: wave\nnormalisation: none\nspeech_model: {name: HUBERT_BASE, weights: w/hubert.pth}\n")
     verb = [sys.executable, "-m", "vgspeech.bin.check_config", config]
     done = subprocess.run(verb, capture_output=True, text=True)
     assert done.returncode == 2 and "speech_model.weights: no such file: w/hubert.pth" in done.stderr
-    url = "https://download.pytorch.org/torchaudio/models/hubert_fairseq_base_ls960.pth"
-    assert f"curl -L --create-dirs -o w/hubert.pth {url}" in done.stderr
+    name = "hubert_fairseq_base_ls960.pth"
+    assert f"curl -L --create-dirs -o {tmp_path}/all/{name} https://download.pytorch.org/torchaudio/models/{name};" in done.stderr
+    assert f"then set speech_model.weights: {name}" in done.stderr
     fbank = ["--front-end", ROOT / "egs/own/conf/fbank.yaml", "--set", "speech_model.weights=none"]
     done = subprocess.run([*verb, *fbank], capture_output=True, text=True)
     assert done.returncode == 2 and "gives log-mel features, not samples" in done.stderr
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all/tiny.pth").write_bytes(weights.read_bytes())
+    assert speech_model(Path("tiny.pth")).width == 16  # a name in the folder of weights
 
 
 @pytest.mark.parametrize(
