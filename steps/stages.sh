@@ -31,7 +31,7 @@ if [ -v "option_given[model]" ]; then
   done
 elif [ "$dry_run" = false ] &&
   { [ ! -f "$model_dir/best.pt" ] || ((${#set[@]} > 0)) || [ -v "option_given[train_config]" ]; }; then
-  python -m vgspeech.bin.check_config "${set[@]/#/--set=}" "$train_config" >/dev/null || exit
+  python -m vgspeech.bin.check_config --front-end "$front_end_config" "${set[@]/#/--set=}" "$train_config" >/dev/null || exit
 fi
 
 if [ "$corpus" = mini ] && [ "$dry_run" = false ] && [ "${stage:-0}" -eq 0 ] &&
@@ -95,10 +95,10 @@ need_release() {
   done
 }
 
-# 1. Log-mel features of every caption. Those of several front ends lie side by side, each with stamps of its own.
+# 1. Features of every caption: log-mel, or samples for a speech model. Those of several front ends lie side by side, each with stamps of its own.
 stage_features() {
   lacks_discovery_split || true # a wrong name ends the run here, not after training
-  if stage 1 features "log-mel features" --stamp "$data/.stages/$front_end" \
+  if stage 1 features "audio features" --stamp "$data/.stages/$front_end" \
     --in "$data/speech/*/wav.scp" --maybe "$data/speech/*/segments" --in "$front_end_config" \
     --out "$data/speech/*/feats/$front_end.scp" --opt max_bad --verb make_features; then
     local set

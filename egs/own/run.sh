@@ -62,7 +62,7 @@ if stage 0 data "read the recordings" --stamp "$data/.stages" --maybe "$manifest
   stage_done
 fi
 
-stage_features   # 1. log-mel features to archives
+stage_features   # 1. audio features to archives
 stage_images     # 2. images decoded, shrunk, packed
 stage_statistics # 3. what was recorded, on a page
 stage_train      # 4. the grounding model

@@ -48,7 +48,7 @@ elif stage 0 data "read SpokenCOCO" --stamp "$data/.stages" \
   stage_done
 fi
 
-stage_features   # 1. log-mel features to archives
+stage_features   # 1. audio features to archives
 stage_images     # 2. images decoded, shrunk, packed
 stage_statistics # 3. what is in the corpus, on a page
 stage_train      # 4. the grounding model

@@ -1,9 +1,10 @@
 """Sound: waveforms as feature frames.
 
-Two front ends. ``fbank`` is Kaldi's log-mel filterbank: the numbers of ``torchaudio.compliance.kaldi.fbank`` (within
+Three front ends. ``fbank`` is Kaldi's log-mel filterbank: the numbers of ``torchaudio.compliance.kaldi.fbank`` (within
 float32 rounding, tested), computed here with numpy, because that is faster and starts without loading torch, which
 counts when a job has only minutes of sound. ``davenet`` is the log-mel spectrogram that the released DAVEnet and
-ResDAVEnet-VQ checkpoints were trained on (Harwath et al. 2018; 2020).
+ResDAVEnet-VQ checkpoints were trained on (Harwath et al. 2018; 2020). ``wave`` keeps the samples, for models that begin with a
+self-supervised speech model; a frame is then a row of 10 ms, so that lengths, cuts and row ranges mean the same for all.
 
 Every utterance is computed by itself, so its features do not depend on what else a job computes. Reading recordings is
 `vgspeech.waves`; `read_wave` can be imported from here too.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +32,7 @@ __all__ = [
     "bins_at_speed",
     "frame_timing",
     "kaldi_mel_banks",
+    "log_mel",
     "normalise",
     "read_wave",
     "slaney_mel_banks",
@@ -53,7 +56,9 @@ class FrontEnd:
 
     def __init__(self, config: FrontEndConfig) -> None:
         self.config = config
-        self._compute: _Fbank | _Davenet = _Davenet(config) if config.type == "davenet" else _Fbank(config)
+        kinds: dict[str, Callable[[FrontEndConfig], Callable[[Wave], Features]]]
+        kinds = {"fbank": _Fbank, "davenet": _Davenet, "wave": _Samples}
+        self._compute = kinds[config.type](config)
         self.frame_shift_s, self.frame_offset_s = frame_timing(config)
 
     def __call__(self, wave: Wave) -> Features:
@@ -63,7 +68,7 @@ class FrontEnd:
             wave: samples, shape (N,), float32 in [-1, 1), at ``config.sample_rate``.
 
         Returns:
-            Shape (T, num_mel_bins), float32, always finite; T may be 0 for less than a frame shift of sound.
+            Shape (T, ``config.width``), float32, always finite; T may be 0 for less than a frame shift of sound.
         """
         return self._compute(wave)
 
@@ -72,12 +77,12 @@ def frame_timing(config: FrontEndConfig) -> tuple[float, float]:
     """Frame shift, and time of the centre of frame 0, both in seconds.
 
     Frames of Kaldi's fbank without ``snip_edges`` are centred in their shift; with it, the first starts at sample 0.
-    Frames of the davenet front end are centred on multiples of the shift.
+    Frames of the davenet front end are centred on multiples of the shift; rows of samples are as long as the shift.
     """
     shift = config.frame_shift_ms / 1000
     if config.type == "davenet":
         return shift, 0.0
-    return shift, config.frame_length_ms / 2000 if config.snip_edges else shift / 2
+    return shift, config.frame_length_ms / 2000 if config.snip_edges and config.type == "fbank" else shift / 2
 
 
 class _Fbank:
@@ -177,6 +182,36 @@ class _Davenet:
         loudest = max(float(energies.max()), self.floor)
         decibel = 10 * np.log10(np.maximum(energies, self.floor)) - np.float32(10 * math.log10(loudest))
         return np.maximum(decibel, decibel.max() - np.float32(self.top_db))
+
+
+class _Samples:
+    """The samples, 10 ms in a row; what is left over at the end, less than 10 ms, is dropped."""
+
+    def __init__(self, config: FrontEndConfig) -> None:
+        for key, value in {"sample_rate": 16000, "frame_shift_ms": 10.0}.items():
+            if getattr(config, key) != value:
+                what = f"{key} is {getattr(config, key)}, but speech models read 16 kHz, in rows of 10 ms"
+                raise ConfigError(what, hint=f"set {key}: {value}, or use a front end of another type")
+        self.width = config.width
+
+    def __call__(self, wave: Wave) -> Features:
+        rows = len(wave) // self.width
+        return np.ascontiguousarray(wave[: rows * self.width], dtype=np.float32).reshape(rows, self.width)
+
+
+def log_mel(features: Features, config: FrontEndConfig) -> Features:
+    """Features as log-mel energies, for whatever looks at a recording: silence, statistics, pictures.
+
+    Args:
+        features: (T, ``config.width``), of any front end.
+        config: that front end.
+
+    Returns:
+        (T, bins): the features themselves or, of samples, their ``fbank`` with its default settings.
+    """
+    if config.type != "wave":
+        return features
+    return _Fbank(FrontEndConfig())(features.reshape(-1))
 
 
 def _frames(samples: Wave, count: int, length: int, shift: int) -> Wave:

@@ -30,8 +30,9 @@ class FrontEndConfig:
 
     name: str = "fbank"
     """Names the folder entry ``feats/<name>.scp``; a model refuses features of another front end."""
-    type: Literal["fbank", "davenet"] = "fbank"
-    """``fbank``: Kaldi log-mel energies. ``davenet``: the log-mel of the released checkpoints (dB below the maximum)."""
+    type: Literal["fbank", "davenet", "wave"] = "fbank"
+    """``fbank``: Kaldi log-mel energies. ``davenet``: the log-mel of the released checkpoints (dB below the maximum).
+    ``wave``: the samples themselves, for a ``speech_model``; a frame is a row of 10 ms."""
     sample_rate: int = 16000
     num_mel_bins: int = 40
     frame_length_ms: float = 25.0
@@ -43,6 +44,52 @@ class FrontEndConfig:
     low_freq: float = 20.0
     high_freq: float = 0.0
     preemphasis: float = 0.97
+
+    @property
+    def width(self) -> int:
+        """Numbers in a frame: mel bands, or samples."""
+        return round(self.sample_rate * self.frame_shift_ms / 1000) if self.type == "wave" else self.num_mel_bins
+
+
+@dataclass(frozen=True)
+class SpeechModelSizes:
+    """The parts of a wav2vec 2.0, HuBERT or WavLM network in which networks of these families differ (``speech_model.name:
+    custom``); names and meaning are those of ``torchaudio.models.wav2vec2_model``. Published ones need none of it."""
+
+    family: Literal["wav2vec2", "wavlm"] = "wav2vec2"
+    extractor_mode: Literal["group_norm", "layer_norm"] = "group_norm"
+    extractor_conv_bias: bool = False
+    extractor_width: int = 512
+    """Channels of all seven convolutions; their kernels and strides are the same in all published networks."""
+    encoder_embed_dim: int = 768
+    encoder_num_layers: int = 12
+    encoder_num_heads: int = 12
+    encoder_ff_interm_features: int = 3072
+    encoder_layer_norm_first: bool = False
+    encoder_pos_conv_kernel: int = 128
+    encoder_pos_conv_groups: int = 16
+    dropout: float = 0.1
+    """Of projection, attention and outputs, where the network is tuned."""
+    normalize_waveform: bool = False
+    """Samples of a caption are brought to mean 0 and variance 1 first."""
+
+
+@dataclass(frozen=True)
+class SpeechModelConfig:
+    """A self-supervised speech model below the audio encoders, one for all languages; it reads a ``wave`` front end."""
+
+    name: str = "none"
+    """``none``; a network of torchaudio's (WAV2VEC2_BASE, HUBERT_BASE, WAVLM_BASE_PLUS, WAV2VEC2_XLSR53 ...); or ``custom``."""
+    weights: str = "none"
+    """Its file, in torchaudio's layout: a path, or a name in the folder of weights (``$VGS_WEIGHTS``, else ``weights/``)."""
+    layer: int = 0
+    """The transformer layer whose output the audio encoders read, from 1; layers above it are not built. 0: the last."""
+    tune: Literal["nothing", "transformer", "all"] = "nothing"
+    """What of it learns: nothing (frozen, without dropout); all but the convolutions; all."""
+    rate_factor: float = 0.1
+    """Its learning rate as a part of ``training.learning_rate``, where it learns."""
+    sizes: SpeechModelSizes = field(default_factory=SpeechModelSizes)
+    """Of ``custom`` only."""
 
 
 @dataclass(frozen=True)
@@ -239,6 +286,7 @@ class ExperimentConfig:
     normalisation: Literal["none", "utterance"] = "utterance"
     """Of the features, when they are loaded: per utterance and bin to mean 0 and variance 1, or not at all."""
     embedding_dim: int = 1024
+    speech_model: SpeechModelConfig = field(default_factory=SpeechModelConfig)
     audio: AudioEncoderConfig = field(default_factory=AudioEncoderConfig)
     image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
     similarity: SimilarityConfig = field(default_factory=SimilarityConfig)

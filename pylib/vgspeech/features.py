@@ -15,13 +15,13 @@ An utterance's features do not depend on the number of jobs, only the archive th
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vgspeech.archive import ArchiveWriter, merge_scps
-from vgspeech.audio import FrontEnd
-from vgspeech.config import FrontEndConfig, save_config
+from vgspeech.archive import ArchiveReader, ArchiveWriter, merge_scps
+from vgspeech.audio import Features, FrontEnd, log_mel
+from vgspeech.config import FrontEndConfig, load_config, save_config
 from vgspeech.datadir import SpeechSet, job_slice
 from vgspeech.errors import DataError
 from vgspeech.files import need_space
@@ -98,10 +98,33 @@ def make_features(
     return FeatureCounts(len(mine), len(frames), len(rejected), samples / config.sample_rate)
 
 
+class LogMels(Mapping[str, Features]):
+    """Features of a set as log-mel energies (T, bins), whatever its front end: what silence, statistics and pictures look at.
+
+    Args:
+        scp: ``feats/<front-end>.scp``, or the link ``feats.scp``; features without a yaml beside them, which are not ours, are
+            taken as they are.
+    """
+
+    def __init__(self, scp: Path) -> None:
+        self._features = ArchiveReader(scp)
+        about = scp.resolve().with_suffix(".yaml")
+        self.front_end = load_config(FrontEndConfig, about) if about.is_file() else FrontEndConfig()
+
+    def __getitem__(self, utterance: str) -> Features:
+        return log_mel(self._features[utterance], self.front_end)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._features)
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+
 def expected_bytes(speech: SpeechSet, utterances: Sequence[str], config: FrontEndConfig) -> float:
     """Size of the utterances' features in an archive, by ``utt2dur``."""
     frames = sum(speech.utt2dur[utterance] for utterance in utterances) * 1000 / config.frame_shift_ms
-    return frames * config.num_mel_bins * 4 + len(utterances) * RECORD_BYTES
+    return frames * config.width * 4 + len(utterances) * RECORD_BYTES
 
 
 def merge_features(speech: SpeechSet, config: FrontEndConfig, num_jobs: int, max_bad: float) -> FeatureCounts:

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from vgspeech import embedding
-from vgspeech.audio import FrontEnd
+from vgspeech.audio import FrontEnd, log_mel
 from vgspeech.errors import DataError, UsageError
 from vgspeech.images import evaluation_view, read_pixels, to_tensor
 from vgspeech.lexicon.captions import FrameClock
@@ -138,7 +138,8 @@ class LoadedModel:
         ((_, frames),) = embedding.embed_speech(self._model, language, {"": features}, [[""]])
         times = FrameTimes(*self._model.audio_info(language))
         feature_shift_s = self._settings.frame_shift_ms / 1000
-        spoken = speech_frames(features, feature_shift_s, FrameClock(times.shift_s, times.offset_s), len(frames))
+        clock = FrameClock(times.shift_s, times.offset_s)
+        spoken = speech_frames(log_mel(features, self._settings), feature_shift_s, clock, len(frames))
         return Caption(language, frames.numpy(), times, len(wave) / self._settings.sample_rate, spoken)
 
     @torch.inference_mode()

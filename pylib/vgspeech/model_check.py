@@ -9,6 +9,7 @@ from pathlib import Path
 from vgspeech.config import ExperimentConfig, ImageEncoderConfig
 from vgspeech.errors import ConfigError
 from vgspeech.pretrained import fetched_copy, read_weights_table
+from vgspeech.speech_networks import check_speech_model
 
 _TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z")
 
@@ -22,6 +23,7 @@ def check_model_config(config: ExperimentConfig) -> None:
     _check_languages(config.languages)
     _positive("embedding_dim", config.embedding_dim)
     _positive("image.image_size", config.image.image_size)
+    check_speech_model(config)
     if config.loss.scale <= 0:
         raise ConfigError(f"loss.scale is {config.loss.scale}", hint="give a factor above 0, for example 14")
     if config.image.weights != "none":

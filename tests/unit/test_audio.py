@@ -14,7 +14,7 @@ import torch
 from torchaudio.compliance import kaldi
 
 from vgspeech.archive import ArchiveReader
-from vgspeech.audio import FrontEnd, frame_timing, normalise, read_wave
+from vgspeech.audio import FrontEnd, frame_timing, log_mel, normalise, read_wave
 from vgspeech.config import FrontEndConfig, load_config
 from vgspeech.datadir import SpeechSet, read_table, write_speech_set
 from vgspeech.errors import ConfigError, DataError
@@ -348,3 +348,22 @@ def test_every_real_recording_is_read() -> None:
         assert len(features) == (len(wave) + 80) // 160 and np.isfinite(features).all()
         if number % 50 == 0:
             np.testing.assert_allclose(features, torchaudio_fbank(wave, front_end.config), rtol=1e-4, atol=1e-4)
+
+
+def test_samples_stay_what_they_are() -> None:
+    config, wave = FrontEndConfig(name="wave", type="wave"), speechlike(15999)
+    rows = FrontEnd(config)(wave)
+    assert rows.shape == (99, config.width) and rows.dtype == np.float32
+    assert np.array_equal(rows.ravel(), wave[: 99 * 160])  # what is left over, less than 10 ms, is dropped
+    assert frame_timing(config) == (0.01, 0.005)
+    assert FrontEnd(config)(wave[:100]).shape == (0, 160)
+    with pytest.raises(ConfigError, match="sample_rate is 8000, but speech models read 16 kHz"):
+        FrontEnd(FrontEndConfig(type="wave", sample_rate=8000))
+
+
+def test_samples_can_be_looked_at_as_log_mel() -> None:
+    wave = speechlike(16000)
+    config = FrontEndConfig(name="wave", type="wave")
+    fbank = FrontEnd(FrontEndConfig())(wave)
+    assert np.array_equal(log_mel(FrontEnd(config)(wave), config), fbank)
+    assert log_mel(fbank, FrontEndConfig()) is fbank

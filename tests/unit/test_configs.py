@@ -24,15 +24,16 @@ from vgspeech.training.step import backward, make_scaler, update
 CONF = Path(__file__).parents[2] / "egs"
 CONFIGS = [path for path in sorted(CONF.glob("*/conf/*.yaml")) if "languages:" in path.read_text(encoding="utf-8")]
 NAMES = {"davenet", "resdavenet", "resdavenet_vq23", "hindi_english", "hindi_english_japanese"}
-NOTHING_FETCHED = ["image.weights=none"]
+NOTHING_FETCHED = ["image.weights=none", "speech_model.weights=none", "speech_model.tune=all"]
 every_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parts[-3]}/{p.name}")
 
 
 def narrow(config: ExperimentConfig) -> ExperimentConfig:
-    """The same architecture with an eighth of the channels, so that a step takes a moment."""
+    """The same architecture with an eighth of the channels, and one layer of a speech model, so that a step takes a moment."""
     audio = config.audio
     audio = replace(audio, stem_width=audio.stem_width // 8, widths=tuple(width // 8 for width in audio.widths))
-    return replace(config, embedding_dim=config.embedding_dim // 8, audio=audio)
+    speech = replace(config.speech_model, layer=1 if config.speech_model.name != "none" else 0)
+    return replace(config, embedding_dim=config.embedding_dim // 8, audio=audio, speech_model=speech)
 
 
 def test_the_promised_configurations_are_there() -> None:
@@ -47,7 +48,7 @@ def test_every_config_builds_and_encodes_at_full_size(path: Path) -> None:
     # One language shows as much as three and takes a third of the memory.
     model = build_model(replace(config, languages=config.languages[:1])).eval()
     with torch.no_grad():
-        frames = model.encode_audio(config.languages[0], torch.randn(1, 33, 40), torch.tensor([33]))
+        frames = model.encode_audio(config.languages[0], torch.randn(1, 33, front_end_of(config).width), torch.tensor([33]))
         grids = model.encode_images(torch.randn(1, 3, 64, 64))
     assert isinstance(frames, Frames)
     assert frames.values.shape[-1] == grids.shape[-1] == config.embedding_dim
@@ -58,7 +59,7 @@ def test_every_config_does_a_training_step(path: Path) -> None:
     torch.manual_seed(0)
     config = narrow(load_config(ExperimentConfig, path, ["training.precision=float32", *NOTHING_FETCHED]))
     model = build_model(config).train()
-    bins, rows = front_end_of(config).num_mel_bins, np.arange(2)
+    bins, rows = front_end_of(config).width, np.arange(2)
     speech = {lang: (torch.randn(2, 40, bins), torch.tensor([40, 25])) for lang in config.languages}
     plan = BatchPlan(rows, dict.fromkeys(config.languages, rows), dict.fromkeys(config.languages, rows))
     batch = Batch(torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8), np.ones(2, int), speech, plan)

@@ -16,6 +16,7 @@ from vgspeech.config import SimilarityConfig
 from vgspeech.datadir import ImageSet, Lexicon, SpeechSet, read_lexicon
 from vgspeech.embedding import load_embedded
 from vgspeech.errors import DataError
+from vgspeech.features import LogMels
 from vgspeech.files import read_json
 from vgspeech.retrieval import IMAGE, evaluate
 
@@ -156,7 +157,7 @@ def score_dtw(split: EvaluatedSplit, limit: int) -> dict[str, Any]:
         path = split.speech[lang].path / "feats.scp"
         if not path.exists():
             raise DataError("no features", where=str(path), hint="run stage 1")
-        mel = ArchiveReader(path)
+        mel = LogMels(path)
         features[lang] = [dtw_features(mel[captions[image]]) for image in images]
     directions: dict[str, Any] = {}
     for a, b in combinations(features, 2):

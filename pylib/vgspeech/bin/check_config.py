@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
-from vgspeech.config import ExperimentConfig, load_config
+from vgspeech.config import ExperimentConfig, FrontEndConfig, load_config
 from vgspeech.corpora.mini.config import MiniCorpusConfig
 from vgspeech.errors import run_main
 from vgspeech.model_check import check_model_config
@@ -20,12 +21,15 @@ def main() -> None:
     parser.add_argument("--mini-corpus", action="store_true", help="the file is one of the mini corpus")
     for option in ("--set", "--mini-set"):
         parser.add_argument(option, action="append", default=[], metavar="A.B=C", help="changes one entry; repeatable")
+    parser.add_argument("--front-end", type=Path, help="settings of its features (YAML); the model must be one that reads them")
     parser.add_argument("config", type=Path, help="YAML file")
     args = parser.parse_args()
     if args.mini_corpus:
         load_config(MiniCorpusConfig, args.config, args.mini_set, option="--mini-set")
     else:
         config = load_config(ExperimentConfig, args.config, args.set)
+        if args.front_end is not None:
+            config = replace(config, front_end_settings=load_config(FrontEndConfig, args.front_end))
         check_model_config(config)
         check_training_config(config)
         checked_copy(config.image.weights, weights_folder())

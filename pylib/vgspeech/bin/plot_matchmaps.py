@@ -11,9 +11,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vgspeech.archive import ArchiveReader, ArchiveWriter
+from vgspeech.archive import ArchiveWriter
 from vgspeech.config import ExperimentConfig, load_config
 from vgspeech.errors import run_main
+from vgspeech.features import LogMels
 from vgspeech.files import atomic_write, write_json
 from vgspeech.images import read_pixels
 from vgspeech.localize.captions import PicturedCaption, caption_entry, choose_captions, pictured_caption
@@ -30,7 +31,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         stream.write(data)
 
 
-def write_caption(caption: PicturedCaption, image_file: str, features: ArchiveReader, out: Path) -> dict[str, object]:
+def write_caption(caption: PicturedCaption, image_file: str, features: LogMels, out: Path) -> dict[str, object]:
     """Write the pictures of one caption; returns its entry for ``captions.json``."""
     scene = view_of(read_pixels(image_file), caption.view, SCENE_SIDE)
     sound = spectrogram(features[caption.utt])
@@ -72,7 +73,7 @@ def main() -> None:
     wanted = args.captions if len(embed.grids) > 1 else 0  # an image is shown against others
     with ArchiveWriter(args.out / "maps.ark", args.out / "maps.scp") as maps:
         for lang, utterances in choose_captions(embed, speech, wanted).items():
-            features = ArchiveReader(speech[lang].path / "feats" / f"{config.front_end}.scp")
+            features = LogMels(speech[lang].path / "feats" / f"{config.front_end}.scp")
             for utt in utterances:
                 image = speech[lang].utt2image[utt]
                 caption = pictured_caption(embed, speech[lang], lang, utt, views[image])

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from vgspeech.archive import ArchiveReader
+from vgspeech.audio import frame_timing
 from vgspeech.datadir import SpeechSet
 from vgspeech.errors import DataError, run_main
+from vgspeech.features import LogMels
 from vgspeech.files import atomic_write, read_json, write_json
 from vgspeech.units.abx import MODES, Context, abx_errors, plan, tokens_of
 from vgspeech.units.abx_items import Item, read_items, triphone_items, write_items
@@ -92,6 +94,8 @@ def main() -> None:
 
     from threadpoolctl import threadpool_limits
 
+    from vgspeech.embedding import feature_scp
+    from vgspeech.models.grounding import front_end_of
     from vgspeech.units.layers import LayerOutputs, layer_names, model_and_features
 
     items = items_of(args)
@@ -101,9 +105,8 @@ def main() -> None:
     rows = []
     with threadpool_limits(1):
         for name in names:
-            frames: Mapping[str, Any] = features
-            info = model.audio_info(args.language)
-            clock = CodeClock(info.frame_shift_s / model.audio_encoder(args.language).stride, info.frame_offset_s)
+            frames: Mapping[str, Any] = LogMels(feature_scp(args.data, args.split, args.language, model.config))
+            clock = CodeClock(*frame_timing(front_end_of(model.config)))
             if name != FEATURES:
                 outputs = LayerOutputs(model, args.language, features, name)
                 frames, clock = outputs, outputs.clock

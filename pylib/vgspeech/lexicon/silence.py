@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vgspeech.archive import ArchiveReader
-from vgspeech.config import FrontEndConfig, load_config
+from vgspeech.features import LogMels
 from vgspeech.lexicon.captions import FrameClock
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -50,9 +49,8 @@ class SpeechActivity(Mapping[str, Array]):
 
     def __init__(self, speech_set: Path, frames: Mapping[str, Array], clock: FrameClock) -> None:
         """``frames``: the embeddings, which say how many frames a caption has; ``clock``: their times."""
-        scp = speech_set / "feats.scp"
-        self._features = ArchiveReader(scp)
-        self._shift_s = load_config(FrontEndConfig, scp.resolve().with_suffix(".yaml")).frame_shift_ms / 1000
+        self._features = LogMels(speech_set / "feats.scp")
+        self._shift_s = self._features.front_end.frame_shift_ms / 1000
         self._frames = frames
         self._clock = clock
 

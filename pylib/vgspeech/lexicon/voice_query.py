@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgspeech.audio import FrontEnd
+from vgspeech.audio import FrontEnd, log_mel
 from vgspeech.config import FrontEndConfig
 from vgspeech.datadir import SpeechSet
 from vgspeech.errors import DataError
@@ -92,7 +92,9 @@ def embed_queries(
     embedded = embed_speech(model, language, features, blocks_of_job(features, 1, 1))
     frames = {query: values.numpy() for query, values in embedded}
     shift_s = config.frame_shift_ms / 1000
-    speech = {query: speech_frames(features[query], shift_s, clock, len(frames[query])) for query in frames}
+    speech = {
+        query: speech_frames(log_mel(features[query], config), shift_s, clock, len(frames[query])) for query in frames
+    }
     for query, spoken in speech.items():
         if not spoken.any():
             raise DataError(f"query '{query}' is silent", where=queries.audio_location(query)[0])

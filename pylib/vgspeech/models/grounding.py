@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vgspeech.audio import frame_timing
 from vgspeech.config import ExperimentConfig, FrontEndConfig
 from vgspeech.errors import DataError
 from vgspeech.model_check import check_model_config
@@ -19,6 +20,7 @@ from vgspeech.models.image import build_image_encoder
 from vgspeech.models.masked import Frames
 from vgspeech.models.quantizer import VectorQuantizer
 from vgspeech.models.resdavenet import ResDavenet
+from vgspeech.models.speech import build_speech_model
 
 _LARGEST_SCALE = 100.0
 
@@ -36,7 +38,8 @@ class GroundingModel(nn.Module):
     def __init__(self, config: ExperimentConfig) -> None:
         super().__init__()
         self.config = config
-        bins = front_end_of(config).num_mel_bins
+        self.speech_model = build_speech_model(config.speech_model)
+        bins = self.speech_model.width if self.speech_model else front_end_of(config).width
         encoder = Davenet if config.audio.type == "davenet" else ResDavenet
         self.audio = nn.ModuleDict(
             {lang: encoder(config.audio, bins, config.embedding_dim, config.compat) for lang in config.languages}
@@ -53,13 +56,17 @@ class GroundingModel(nn.Module):
 
         Args:
             lang: one of ``config.languages``.
-            feats: (B, T, F) normalised features; what lies beyond a caption's length has no influence.
+            feats: (B, T, F) normalised features, or samples for a speech model; what lies beyond a caption's length has no
+                influence.
             lengths: (B,) valid frames, at least 1; best kept on the CPU.
 
         Returns:
             Values (B, T', D), zero beyond the returned lengths: ceil(length / stride) frames.
         """
-        frames: Frames = self.audio_encoder(lang)(*self._as_released(feats, lengths))
+        encoder = self.audio_encoder(lang)
+        if self.speech_model is not None:
+            feats, lengths = self.speech_model(feats, lengths)
+        frames: Frames = encoder(*self._as_released(feats, lengths))
         return frames
 
     def encode_images(self, images: Tensor, counts: Sequence[int] | None = None) -> Tensor:
@@ -82,8 +89,13 @@ class GroundingModel(nn.Module):
         return self.image.embed(features)
 
     def audio_layers(self, lang: str, feats: Tensor, lengths: Tensor) -> dict[str, Frames]:
-        """Intermediate outputs of an audio encoder by name, and its codes where quantised."""
-        return self.audio_encoder(lang).layers(*self._as_released(feats, lengths))
+        """Intermediate outputs of an audio encoder by name, and its codes where quantised; below them, as ``speech_model``, the
+        frames of one."""
+        encoder, below = self.audio_encoder(lang), dict[str, Frames]()
+        if self.speech_model is not None:
+            below["speech_model"] = self.speech_model(feats, lengths)
+            feats, lengths = below["speech_model"]
+        return below | encoder.layers(*self._as_released(feats, lengths))
 
     def _as_released(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """With ``compat``, every caption is cut or padded with zeros to ``training.max_frames``, as the released loader does:
@@ -108,11 +120,16 @@ class GroundingModel(nn.Module):
     def audio_info(self, lang: str) -> AudioInfo:
         """Shift and centre of a language's output frames in seconds.
 
-        Every layer is centred, so output frame t stands at the centre of feature frame t * stride.
+        Every layer is centred, so output frame t stands at the centre of feature frame t * stride (or, with a speech model, of
+        its frame).
         """
         front_end = front_end_of(self.config)
-        shift = front_end.frame_shift_ms / 1000
-        return AudioInfo(self.audio_encoder(lang).stride * shift, _first_centre_s(front_end))
+        offset = self.speech_model.first_centre_s if self.speech_model else frame_timing(front_end)[1]
+        return AudioInfo(self.audio_stride(lang) * front_end.frame_shift_ms / 1000, offset)
+
+    def audio_stride(self, lang: str) -> int:
+        """Feature frames for each output frame of a language."""
+        return self.audio_encoder(lang).stride * (self.speech_model.stride if self.speech_model else 1)
 
     def scale(self) -> Tensor:
         """Factor on the similarities in all losses but the triplet: a scalar with gradient when learned, at most 100."""
@@ -150,19 +167,9 @@ def front_end_of(config: ExperimentConfig) -> FrontEndConfig:
     """Settings of the features that the model reads: those of the data once known, else the defaults of that name."""
     if config.front_end_settings is not None:
         return config.front_end_settings
+    if config.speech_model.name != "none":
+        return FrontEndConfig(name=config.front_end, type="wave")
     return FrontEndConfig(name=config.front_end, type="davenet" if config.front_end == "davenet" else "fbank")
-
-
-def _first_centre_s(front_end: FrontEndConfig) -> float:
-    """Centre of the first feature frame in seconds.
-
-    davenet: frames are centred on multiples of the shift. Kaldi: the first window starts at 0 when edges are snipped,
-    else it is centred on half a shift.
-    """
-    if front_end.type == "davenet":
-        return 0.0
-    width = front_end.frame_length_ms if front_end.snip_edges else front_end.frame_shift_ms
-    return width / 2000
 
 
 def build_model(config: ExperimentConfig) -> GroundingModel:

@@ -144,11 +144,12 @@ def _read_config(path: Path, header: Mapping[str, Any]) -> ExperimentConfig:
 
 def _portable(config: ExperimentConfig) -> ExperimentConfig:
     """The configuration with the front end's settings in it, and without paths of the machine that it comes from."""
-    image, training = config.image, config.training
+    image, training, speech = config.image, config.training, config.speech_model
     return replace(
         config,
         front_end_settings=front_end_of(config),
         image=replace(image, weights=Path(image.weights).name),
+        speech_model=replace(speech, weights=Path(speech.weights).name),
         training=replace(training, init_from=Path(training.init_from).name),
     )
 

@@ -41,8 +41,8 @@ def load_model(source: str | Path, device: str | torch.device = "cpu") -> Ground
     """
     source = Path(source)
     config, state, where = read_packed_model(source) if source.is_file() else _read_directory(source)
-    # Trained weights replace those of the backbone file, which need not exist any more.
-    model = build_model(_without_backbone_file(config))
+    # Trained weights replace those of the files that training began with, which need not exist any more.
+    model = build_model(without_pretrained_files(config))
     model.config = config
     try:
         model.load_state_dict(state)
@@ -87,9 +87,11 @@ def _wanted_shapes(packed: Packed) -> Shapes:
     Raises:
         DataError: no network can be built from it.
     """
-    bare = _without_backbone_file(packed.config)
+    bare = without_pretrained_files(packed.config)
     audio, where = bare.audio, str(packed.path)
     layers = sum(audio.blocks) + len(audio.widths) + len(bare.image.widths) + len(bare.languages)
+    if bare.speech_model.name == "custom":
+        layers += bare.speech_model.layer or bare.speech_model.sizes.encoder_num_layers
     if layers > len(packed.shapes):
         raise DataError(f"its configuration has more layers than the file has tensors: {layers}", where=where)
     try:
@@ -179,5 +181,7 @@ def _mean_recalls(results: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
             yield name, recall
 
 
-def _without_backbone_file(config: ExperimentConfig) -> ExperimentConfig:
-    return replace(config, image=replace(config.image, weights="none"))
+def without_pretrained_files(config: ExperimentConfig) -> ExperimentConfig:
+    """The same model for one who has its weights: nothing is read from the files that training began with."""
+    image, speech = replace(config.image, weights="none"), replace(config.speech_model, weights="none")
+    return replace(config, image=image, speech_model=speech)

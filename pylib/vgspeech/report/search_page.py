@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from vgspeech.archive import ArchiveReader
-from vgspeech.audio import FrontEnd
+from vgspeech.audio import FrontEnd, log_mel
+from vgspeech.features import LogMels
 from vgspeech.images import read_pixels
 from vgspeech.loaded import Caption, Picture, pixels_of
 from vgspeech.localize.boxes import View
@@ -165,7 +165,7 @@ class _Page:
             return f'<div class="asked">{picture}{name}</div>'
         settings = self.of.model.config.front_end_settings
         assert settings is not None  # a trained model has them
-        features = FrontEnd(settings)(read_wave(self.query.file, settings.sample_rate))
+        features = log_mel(FrontEnd(settings)(read_wave(self.query.file, settings.sample_rate)), settings)
         sound = self.assets.add(encode_image(spectrogram(features), "png"), ".png")
         button = self._clip(read_wave(self.query.file, SOUND_RATE), "the recording") if self.source.audio else ""
         language = f'<b class="lang">{text(language_name(shown.language))}</b>'
@@ -193,7 +193,7 @@ class _Page:
             place = f'<div class="own"><img alt="its own picture" src="{own}">{place}</div>'
         pictured = self._pictured(found)
         speech = self.of.speech[found.language]
-        features = ArchiveReader(speech.path / "feats" / f"{self.of.model.config.front_end}.scp")[found.utt]
+        features = LogMels(speech.path / "feats" / f"{self.of.model.config.front_end}.scp")[found.utt]
         sound = encode_image(spectrogram(features), "png")
         matchmap = found.matchmap.reshape(len(found.matchmap), -1)
         wave = self.source.sound(self.of.place.split, found.language, found.utt)

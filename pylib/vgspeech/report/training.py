@@ -39,6 +39,7 @@ def _settings(config: ExperimentConfig) -> list[tuple[str, str]]:
         ("languages", text(", ".join(language_name(lang) for lang in config.languages))),
         ("features", text(f"{config.front_end}, normalised per {config.normalisation}")
          if config.normalisation != "none" else text(config.front_end)),
+        *_speech_model(config),
         ("audio encoders", text(f"{audio.type}, {len(config.languages)} x {len(audio.widths)} stages{quantizers}")),
         ("image encoder", text(f"{image.type}, {_start(config)}")),
         ("embedding", text(f"{config.embedding_dim} dimensions, {config.similarity.type}{normalised}")),
@@ -47,6 +48,16 @@ def _settings(config: ExperimentConfig) -> list[tuple[str, str]]:
         ("epochs", text(training.epochs)),
         ("seed", text(config.seed)),
     ]  # fmt: skip
+
+
+def _speech_model(config: ExperimentConfig) -> list[tuple[str, str]]:
+    """The model below the audio encoders, where there is one."""
+    speech = config.speech_model
+    if speech.name == "none":
+        return []
+    start = "from scratch" if speech.weights == "none" else f"starting from {Path(speech.weights).name}"
+    learned = {"nothing": "frozen", "transformer": "its transformer tuned", "all": "tuned"}[speech.tune]
+    return [("speech model", text(f"{speech.name}, layer {speech.layer or 'last'}, {start}, {learned}"))]
 
 
 def _start(config: ExperimentConfig) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from vgspeech.archive import ArchiveReader
 from vgspeech.datadir import ImageSet, SpeechSet
 from vgspeech.errors import DataError
+from vgspeech.features import LogMels
 from vgspeech.progress import track
 from vgspeech.tables import read_table
 
@@ -116,10 +116,10 @@ def _count_rejected(folder: Path, *patterns: str) -> int:
 
 
 def _describe_features(speech: SpeechSet, max_utterances: int) -> dict[str, Any] | None:
-    """Frames of the set's default features, and mean and variance of every bin over a sample of utterances."""
+    """Frames of the set's default features, and mean and variance of every mel bin over a sample of utterances."""
     if not (speech.path / "feats.scp").exists():
         return None
-    features = ArchiveReader(speech.path / "feats.scp")
+    features = LogMels(speech.path / "feats.scp")
     frames = {key: int(value) for key, value in read_table(speech.path / "utt2num_frames").items()}
     chosen = sorted(features, key=_hash)[: max_utterances or None]
     count, total, squares = 0, np.zeros(1), np.zeros(1)

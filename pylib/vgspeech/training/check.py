@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vgspeech.config import ExperimentConfig
 from vgspeech.errors import ConfigError
+from vgspeech.speech_networks import speech_weights_remedy
 
 _AT_LEAST = {
     "training.epochs": 1,
@@ -57,6 +58,8 @@ def check_training_config(config: ExperimentConfig, dev_split: str | None = "dev
         if not 0 <= _value(config, key) < 1:
             raise ConfigError(f"{key} is {_value(config, key)}", hint="give a number from 0 to below 1")
     _check_training(config, dev_split)
+    if config.speech_model.name != "none":
+        _check_samples(config)
     if not 0 < config.augment.image_crop_scale <= 1:
         raise ConfigError(
             f"augment.image_crop_scale is {config.augment.image_crop_scale}",
@@ -67,6 +70,24 @@ def check_training_config(config: ExperimentConfig, dev_split: str | None = "dev
             raise ConfigError(f"augment.speed holds {speed}", hint="give factors from 0.5 to 2: [0.9, 1.0, 1.1]")
     if config.loss.type == "triplet" and not config.loss.mining:
         raise ConfigError("loss.mining is empty", hint="name at least one: [sampled, semihard]")
+
+
+def _check_samples(config: ExperimentConfig) -> None:
+    """What changes mel bins, or interpolates between frames, makes noise of samples."""
+    augment, still = config.augment, {"tempo": 0.0, "speed": (), "mel_warp": 0.0, "mel_shift": 0.0, "frequency_mask": 0}
+    for key, value in still.items():
+        if getattr(augment, key) != value:
+            found = getattr(augment, key)
+            raise ConfigError(
+                f"augment.{key} is {list(found) if isinstance(found, tuple) else found}, but a speech model reads samples",
+                hint=f"leave augment.{key} out; time_mask (silence), random_crop and changes of images may stay",
+            )
+    if config.speech_model.weights == "none" and config.speech_model.tune != "all":
+        raise ConfigError(
+            f"speech_model.weights is none, but only part of {config.speech_model.name} is to learn "
+            f"(speech_model.tune: {config.speech_model.tune})",
+            hint=f"{speech_weights_remedy(config.speech_model)}; or train all of it from scratch: speech_model.tune: all",
+        )
 
 
 def _check_training(config: ExperimentConfig, dev_split: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -68,22 +69,31 @@ def freeze_image(model: GroundingModel, config: TrainingConfig, epoch: int) -> b
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Adam, AdamW or SGD; biases, normalisation and the similarity scale are not decayed."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    """Adam, AdamW or SGD; biases, normalisation and the similarity scale are not decayed. A speech model that is tuned has groups
+    of its own, which move at its part of the rate (``rate_factor``)."""
+    speech = getattr(model, "speech_model", None)
+    tuned = [] if speech is None else [p for p in speech.parameters() if p.requires_grad]
+    apart = set(map(id, tuned))
+    groups = _groups([p for p in model.parameters() if p.requires_grad and id(p) not in apart], config, 1.0)
+    if speech is not None and tuned:
+        groups += _groups(tuned, config, speech.config.rate_factor)
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return kind(groups, lr=config.learning_rate, betas=(0.9, BETA2), fused=True)
 
 
+def _groups(parameters: list[nn.Parameter], config: TrainingConfig, factor: float) -> list[dict[str, Any]]:
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay, "rate_factor": factor},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0, "rate_factor": factor},
+    ]
+
+
 def set_schedule(optimizer: torch.optim.Optimizer, rate: float, beta1: float) -> None:
     """Put the values of ``schedule`` into the optimiser."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("rate_factor", 1.0)
         if "betas" in group:
             group["betas"] = (beta1, BETA2)
         else:

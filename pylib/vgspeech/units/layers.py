@@ -68,9 +68,9 @@ class LayerOutputs(Mapping[str, Array]):
         self.stride = _PROBE_FRAMES // lengths[layer]
         """Feature frames for each frame of the layer."""
         info = model.audio_info(language)
-        whole = model.audio_encoder(language).stride
+        whole = model.audio_stride(language)
         self.clock = CodeClock(self.stride * info.frame_shift_s / whole, info.frame_offset_s)
-        """When the layer's frames are: every layer is centred on the same first feature frame."""
+        """When the layer's frames are: every layer is centred on the same first frame."""
 
     def __getitem__(self, utt: str) -> Array:
         return next(self._run([utt]))[1]
