@@ -15,8 +15,8 @@ sys.path.insert(0, str(ROOT / "tests/unit"))
 from tiny_speech_model import write_weights
 
 ONLY_IN_FULL = pytest.mark.skipif(os.environ.get("VGS_FULL") != "1", reason="runs with tests/run.sh --full only")
-SIZES = "{extractor_width: 8, encoder_embed_dim: 16, encoder_num_layers: 3, encoder_num_heads: 2, encoder_ff_interm_features: 24, "
-SIZES += "encoder_pos_conv_kernel: 8, encoder_pos_conv_groups: 4}"
+SIZES = "{extractor_width: 8, encoder_embed_dim: 16, encoder_num_layers: 3, encoder_num_heads: 2, "
+SIZES += "encoder_ff_interm_features: 24, encoder_pos_conv_kernel: 8, encoder_pos_conv_groups: 4}"
 NO_CHANGE_OF_MEL_BINS = [f"augment.{key}=0" for key in ("tempo", "mel_warp", "mel_shift", "frequency_mask")]
 
 

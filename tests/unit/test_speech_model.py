@@ -185,7 +185,7 @@ def test_the_file_of_a_recogniser_or_of_more_layers_serves(tmp_path: Path) -> No
 
 
 def test_a_file_of_another_network_is_refused(weights: Path) -> None:
-    with pytest.raises(ConfigError, match="is not of custom: .*layer_norm"):
+    with pytest.raises(ConfigError, match=r"is not of custom: .*layer_norm"):
         speech_model(weights, mode="layer_norm")
     with pytest.raises(ConfigError, match=r"is not of WAV2VEC2_BASE: .*\n.*fetch it once: curl"):
         build_speech_model(SpeechModelConfig("WAV2VEC2_BASE", str(weights), 1))
