@@ -43,8 +43,22 @@ def test_a_second_signal_changes_no_exit_status(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "corpus", {"train": 5})
     config = tmp_path / "micro.yaml"
     save_config(micro_config(epochs=1, batch_size=3), config)
-    for moments, status, said in (("step checkpoint", 85, "stopped by a signal in epoch 1, after 1 steps"), ("", 0, "Trained 1")):
-        words = ["--config", config, "--data", corpus, "--num-threads", 1, "--dev-split", "none", "--out", tmp_path / "out"]
+    for moments, status, said in (
+        ("step checkpoint", 85, "stopped by a signal in epoch 1, after 1 steps"),
+        ("", 0, "Trained 1"),
+    ):
+        words = [
+            "--config",
+            config,
+            "--data",
+            corpus,
+            "--num-threads",
+            1,
+            "--dev-split",
+            "none",
+            "--out",
+            tmp_path / "out",
+        ]
         command = [sys.executable, "-c", DRIVER, moments, *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == status and said in done.stdout, done.stdout + done.stderr
