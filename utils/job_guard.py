@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterable
 
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
 
@@ -56,6 +57,15 @@ def _watch(reading: int) -> None:
             (groups.add if line[:1] == b"+" else groups.discard)(int(line[1:]))
     end_groups(groups, GRACE_S)
     os._exit(0)
+
+
+def ignore_signals(numbers: Iterable[int]) -> None:
+    """For a process whose exit status is known: one that comes while it ends shall not replace that status.
+
+    A handler will not do: the interpreter gives handled signals back their default action before it ends.
+    """
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def signal_group(group: int, number: int) -> bool:

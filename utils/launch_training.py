@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -24,6 +25,9 @@ import sys
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from job_guard import ignore_signals
 
 PASSED_ON = {2, 3, 4, 75, 85}
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -95,6 +99,7 @@ def start_on_nodes(processes: int, nodes: int, arguments: list[str]) -> int:
         signal.signal(number, lambda _number, _frame: srun.send_signal(signal.SIGUSR1))
     unblock()
     status = srun.wait()
+    ignore_signals(SIGNALS)
     return status if status in PASSED_ON | {0} or status > 128 else 1
 
 
@@ -134,6 +139,18 @@ def run_torchrun(processes: int, nodes: int, rendezvous: str, arguments: list[st
         words += [f"--rdzv-id={os.environ['SLURM_JOB_ID']}.{os.environ.get('SLURM_RESTART_COUNT', '0')}"]
     else:
         words += ["--standalone"]
+    ended_before = ended_children()
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        """To the training processes (not to the helpers that load their data); end here if there are none yet."""
+        stop_signals.append(number)
+        started = children()
+        if not started and ended_children() == ended_before:
+            sys.exit(128 + signal.SIGTERM)
+        for pid in started:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
     for number in SIGNALS:
         signal.signal(number, pass_on)
     try:
@@ -143,6 +160,8 @@ def run_torchrun(processes: int, nodes: int, rendezvous: str, arguments: list[st
         shown = ", ".join(f"process {rank}: {code}" for rank, code in sorted(codes.items()))
         print(f"launch_training.py: ended with status {shown}", file=sys.stderr)
         return common_status(set(codes.values()), asked=bool(stop_signals))
+    finally:
+        ignore_signals(SIGNALS)
     return 0
 
 
@@ -165,16 +184,6 @@ def common_status(codes: set[int], *, asked: bool) -> int:
     return 137 if -signal.SIGKILL in codes else 1
 
 
-def pass_on(number: int, _frame: FrameType | None) -> None:
-    """Send SIGTERM to the training processes (not to the helpers that load their data); end here if there are none yet."""
-    stop_signals.append(number)
-    if not (started := children()):
-        sys.exit(128 + signal.SIGTERM)
-    for pid in started:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-
-
 def children() -> list[int]:
     """This process's children (Linux)."""
     found = []
@@ -183,6 +192,11 @@ def children() -> list[int]:
             if int(entry.read_text().rsplit(")", 1)[1].split()[1]) == os.getpid():
                 found.append(int(entry.parent.name))
     return found
+
+
+def ended_children() -> int:
+    """Grows with every child that has ended: their page faults, of which each has some."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import kaldi_job
-from job_guard import Guard, signal_group
+from job_guard import Guard, ignore_signals, signal_group
 from kaldi_job import PICKS, THREAD_VARIABLES, Call, one_of, whole_number
 from stage_files import FULL, no_space
 
@@ -126,6 +126,7 @@ class Runner:
                     self.finish(self.running.pop(pid), status, usage)
                     if not self.signals:  # else the guard ends what the job left running
                         guard.remove(pid)
+        ignore_signals(handled)
         self.check_results()
         return kaldi_job.conclude(self.call, self.failed, total, self.signals[0] if self.signals else 0)
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import slurm_queue
+from job_guard import ignore_signals
 from kaldi_job import INTERRUPTED, Call, closing_lines, conclude, fill, logged_status, say
 from slurm_queue import ACTIVE, ENDING, CancelGuard, Ending, Unreachable
 from slurm_script import batch_script
@@ -91,7 +92,8 @@ class ArrayRun:
         for number in self.call.jobs if len(self.tasks) <= 10_000 else []:
             Path(self.call.log_of(number)).parent.mkdir(parents=True, exist_ok=True)
         self._claim()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        for number in handled:
             signal.signal(number, self._on_signal)
         self.guard = CancelGuard()
         if not self._submit(list(self.tasks.values())):
@@ -107,6 +109,7 @@ class ArrayRun:
             if self.tasks:
                 time.sleep(poll)
                 poll = max(POLL_S[0], min((time.monotonic() - started) / 20, POLL_S[1]))
+        ignore_signals(handled)
         self.guard.watch([])
         with contextlib.suppress(OSError):
             self.claim.unlink()

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from job_guard import Guard, signal_group
+from job_guard import Guard, ignore_signals, signal_group
 from kaldi_job import closing_lines, fill, opening_lines, place, start_bash
 
 PASSED_ON = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
@@ -81,6 +81,7 @@ def run(command: str, log: Path) -> tuple[int, int, float]:
         signal_group(process.pid, signal.SIGTERM)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = status
+    ignore_signals(PASSED_ON)
     guard.remove(process.pid)
     code, number = (os.WEXITSTATUS(status), 0) if os.WIFEXITED(status) else (0, os.WTERMSIG(status))
     return code, number, usage.ru_maxrss / 1024

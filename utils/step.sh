@@ -10,6 +10,18 @@
 python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
 PATH=$root/utils:$PATH # run.pl, the default of --cmd
 
+# A recipe's supervisor signals all processes at once. A step that ended there and then would take the recipe with it, and
+# what still runs would be killed while it writes its checkpoint: it waits for its command, and passes its status on.
+_end_with() { # STATUS-OF-LAST-COMMAND STATUS
+  (($1 == 0)) || set -- "$1" "$1"
+  exit "$2"
+}
+if [ -n "${VGS_SUPERVISOR-}" ]; then
+  trap '_end_with $? 130' INT
+  trap '_end_with $? 143' TERM
+  trap '_end_with $? 129' HUP
+fi
+
 # say TEXT: a line for the user.
 say() { printf '%s: %s\n' "${0##*/}" "$*"; }
 

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from job_guard import Guard, signal_group
+from job_guard import Guard, ignore_signals, signal_group
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -41,6 +41,7 @@ def main() -> int:
         signal.signal(number, on_signal)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
     status = child.wait()
+    ignore_signals(HANDLED)
     if not received:  # else the guard ends what is left of the group
         guard.remove(child.pid)
     return status if status >= 0 else 128 - status

@@ -5,8 +5,11 @@ OMP_NUM_THREADS=1 PYTHONPATH=pylib python tests/bench/bench_data_path.py [--pair
 1. Pairs a second on one core, from memory (captions of 10 s, images of 256 pixels, no decoding) to a batch of 64 of 224
    pixels: against a plain statement of the same (a random crop by torchvision, an image at a time, normalised in float32;
    captions padded to 2,048 frames with numpy), in the same run.
-2. Start-up with many utterances: seconds and memory until the first batch can be planned, and what a forked worker adds
-   when it has planned an epoch and read a batch. Nothing is kept in memory but ids (image_cache_gb, feature_cache_gb 0).
+   Then the same with nothing in memory: packed JPEG files of 256 pixels, decoded at every step.
+2. Start-up with many utterances: seconds and memory until the first batch can be planned. Nothing is kept in memory but ids
+   (image_cache_gb, feature_cache_gb 0).
+3. Two workers of a DataLoader that read every record of that set once: memory of their own (pages that a process writes to
+   are copied, and a reference count of a Python object is such a write), after a tenth of the epoch and after all of it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import io
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from vgspeech.archive import ArchiveWriter, BlobWriter
 from vgspeech.config import (
@@ -48,7 +51,15 @@ AUGMENT = {
     "the same with tempo and mel changes": AugmentConfig(
         image_crop_scale=0.3, image_flip=True, time_mask=40, frequency_mask=8, tempo=0.1, mel_warp=0.1
     ),
+    "random resized crops, speed perturbation": AugmentConfig(image_crop_scale=0.3, speed=(0.9, 1.0, 1.1)),
+    "random resized crops only": AugmentConfig(image_crop_scale=0.3),
     "centre squares, shifted and flipped": AugmentConfig(image_shift=16, image_flip=True),
+    "the same with time and frequency masks": AugmentConfig(
+        image_shift=16, image_flip=True, time_mask=40, frequency_mask=8
+    ),
+    "the same with masks and speed perturbation": AugmentConfig(
+        image_shift=16, image_flip=True, time_mask=40, frequency_mask=8, speed=(0.9, 1.0, 1.1)
+    ),
     "nothing changed": AugmentConfig(),
 }
 
@@ -80,7 +91,7 @@ def throughput(data: Path, pairs: int) -> None:
     with BlobWriter(data / "images/train/packed.ark", data / "images/train/packed.scp") as images:
         for image in ids:
             stream = io.BytesIO()
-            Image.fromarray(generator.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)).save(stream, "BMP")
+            smooth_picture(generator).save(stream, "JPEG", quality=90)
             images.write(image, stream.getvalue())
     folder = data / "speech/train_en"
     with ArchiveWriter(folder / "feats/fbank.1.ark", folder / "feats/fbank.scp") as feats:
@@ -95,6 +106,16 @@ def throughput(data: Path, pairs: int) -> None:
         batches = EpochBatches(training_set, config, 1, 0, 1)
         rates = [timed(batches, BATCH) for _ in range(3)]
         print(f"{name}: {max(rates):.0f} pairs a second of processor time, {max(rates) / base:.1f} times as many")
+    for name in ("nothing changed", "random resized crops, time and frequency masks"):
+        config = settings(AUGMENT[name], 0.0)
+        rate = timed(EpochBatches(load_training_set(config, data, "train"), config, 1, 0, 1), BATCH)
+        print(f"{name}, decoded every time: {rate:.0f} pairs a second of processor time")
+
+
+def smooth_picture(generator: np.random.Generator) -> Image.Image:
+    """256 pixels with the detail of a photograph, more or less: noise decodes slower than any picture."""
+    small = Image.fromarray(generator.integers(0, 256, (SIDE // 8, SIDE // 8, 3), dtype=np.uint8))
+    return small.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
 
 
 def timed(batches: Any, size: int) -> float:
@@ -142,7 +163,9 @@ def start_up(data: Path, utterances: int) -> None:
     del ids
     # In a fresh process, with no memory of what was just written.
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parent)!r}); "
-    subprocess.run([sys.executable, "-c", code + f"import bench_data_path as b; b.measure_start({str(data)!r})"], check=True)
+    subprocess.run(
+        [sys.executable, "-c", code + f"import bench_data_path as b; b.measure_start({str(data)!r})"], check=True
+    )
 
 
 def measure_start(data: str) -> None:
@@ -156,19 +179,44 @@ def measure_start(data: str) -> None:
         f"start-up, {training_set.summary}: {used:.2f} s of processor time ({elapsed:.2f} s), "
         f"{memory('VmHWM') - before:.0f} MB at most, {memory('VmRSS') - before:.0f} MB kept"
     )
+    workers(training_set, config)
+
+
+def workers(training_set: Any, config: ExperimentConfig) -> None:
+    """An epoch of large batches through worker processes, which say at every tenth of it what they have of their own."""
     batches = EpochBatches(training_set, config, 1, 0, 1)
-    batches[0]
-    read_end, write_end = os.pipe()
-    if os.fork() == 0:
-        batches[1]  # memory for batches, which is used again and again
-        at_first = private()
-        for number in range(2, 42):
-            batches[number]
-        sizes = f"{at_first:.1f} MB of its own after one batch, {private() - at_first:+.1f} MB after 40 more"
-        os.write(write_end, sizes.encode())
-        os._exit(0)
-    os.wait()
-    print("a forked worker: " + os.read(read_end, 200).decode())
+    seen: dict[int, list[float]] = {}
+    loader = DataLoader(
+        Touched(batches), batch_size=None, sampler=range(len(batches)), num_workers=2, collate_fn=lambda sizes: sizes
+    )
+    for worker, size in loader:
+        seen.setdefault(int(worker), []).append(float(size))
+    for worker, sizes in sorted(seen.items()):
+        first, tenth, last = sizes[0], sizes[len(sizes) // 10], sizes[-1]
+        growth = f"{tenth - first:+.1f} MB after a tenth of the records, {last - first:+.1f} MB after all"
+        print(f"worker {worker}: {first:.1f} MB of its own at first, {growth}")
+
+
+class Touched(Dataset[tuple[int, float]]):
+    """Reads what a batch of ``batches`` reads but pixels, by the ids of all its rows."""
+
+    def __init__(self, batches: EpochBatches) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, step: int) -> tuple[int, float]:
+        data, plan = self.batches._data, self.batches.plans[step]
+        for image in plan.images:
+            data.pictures._packed.keys_array[data.pictures._lines[image]].decode()
+        for language, rows in plan.captions.items():
+            captions = data.captions[language]
+            for caption in rows:
+                captions.features._reader.read(int(captions.features._lines[caption]))
+        worker = get_worker_info()
+        assert worker is not None
+        return worker.id, private()
 
 
 def memory(name: str) -> float:

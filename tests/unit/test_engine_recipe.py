@@ -258,6 +258,23 @@ def test_checkpointed_interruption_passes_through(recipe: Recipe) -> None:
     assert process.returncode == 85
 
 
+def test_a_step_waits_for_the_checkpoint_of_its_command(recipe: Recipe) -> None:
+    """A signal reaches the step's own shell too; if that ended at once, the recipe would kill what is being written."""
+    step = recipe.root / "steps" / "x.sh"
+    step.parent.mkdir()
+    step.write_text('#!/usr/bin/env bash\nset -euo pipefail\nroot=$1\n. "$root/utils/step.sh"\nrun.pl log bash -c "$2"\n')
+    step.chmod(0o755)
+    line = next(line for line in recipe.script.read_text().splitlines() if "JOB=1:2" in line)
+    recipe.script.write_text(recipe.script.read_text().replace(line, '"$root/steps/x.sh" "$root" "$work_command"'))
+    # Ends only when the shell of the step has had every chance to end before.
+    work = 'trap "sleep 0.5; touch written; exit 85" TERM; touch ready; while true; do sleep 0.05; done'
+    process = recipe.start("--work-command", work)
+    wait_for(recipe.dir / "ready")
+    process.terminate()
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 85 and (recipe.dir / "written").exists(), printed
+
+
 def test_lock(recipe: Recipe) -> None:
     first = recipe.start("--work-command", 'touch "$PWD/started"; while [ ! -e go ]; do sleep 0.05; done')
     wait_for(recipe.dir / "started")

@@ -60,6 +60,31 @@ def test_a_signal_reaches_the_training(tmp_path: Path, number: int) -> None:
     finish(process, 85)
 
 
+LATE_SIGNALS = """
+import atexit, os, runpy, signal, sys
+from torch.distributed import run
+
+def main(words, real=run.main):
+    try:
+        real(words)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+run.main = main
+atexit.register(os.kill, os.getpid(), signal.SIGTERM)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(("wanted", "status"), [("none", 0), ("1", 4)])
+def test_a_signal_after_the_training_has_ended_changes_no_status(tmp_path: Path, wanted: str, status: int) -> None:
+    (tmp_path / "worker.py").write_text(WORKER)
+    command = [sys.executable, "-c", LATE_SIGNALS, str(LAUNCH), "--processes", "2", "--", "worker.py", wanted]
+    done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+
+
 def test_one_process_needs_no_torchrun(tmp_path: Path) -> None:
     finish(start(tmp_path, "--processes", "1", "--", "worker.py", "0", RANK="0", WORLD_SIZE="1"), 4)
 

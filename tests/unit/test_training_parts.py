@@ -16,7 +16,6 @@ from vgspeech.losses import same_image
 from vgspeech.models import Frames, build_model, save_weights
 from vgspeech.models.quantizer import VectorQuantizer
 from vgspeech.similarity import pair_scores
-from vgspeech.training import board
 from vgspeech.training.average import WeightAverage
 from vgspeech.training.check import check_training_config
 from vgspeech.training.codebooks import codebook_usage, revive_codes, start_counting
@@ -186,11 +185,6 @@ def test_patience_needs_a_development_set() -> None:
     check_training_config(with_training(patience=2))
     with pytest.raises(ConfigError, match="no development set"):
         check_training_config(with_training(patience=2), None)
-
-
-def test_numbers_for_tensorboard_are_named_by_their_place() -> None:
-    line = {"epoch": 3, "loss": 1.5, "losses": {"image-en": 2}, "dev": {"r1": 0.5, "directions": {"en>image": [1, 2]}}}
-    assert dict(board.scalars(line)) == {"loss": 1.5, "losses/image-en": 2.0, "dev/r1": 0.5}
 
 
 def test_a_loss_that_is_no_number_ends_training(tmp_path: Path) -> None:

@@ -63,7 +63,13 @@ def main() -> None:
     dev_split = None if args.dev_split == "none" else args.dev_split
     try:
         closing = train(
-            experiment(args), args.data, args.out, processes, train_split=args.train_split, dev_split=dev_split
+            experiment(args),
+            args.data,
+            args.out,
+            processes,
+            train_split=args.train_split,
+            dev_split=dev_split,
+            then_exit=True,
         )
     finally:
         leave()

@@ -65,7 +65,14 @@ class State:
 
 
 def train(
-    config: ExperimentConfig, data: Path, out: Path, processes: Processes, *, train_split: str, dev_split: str | None
+    config: ExperimentConfig,
+    data: Path,
+    out: Path,
+    processes: Processes,
+    *,
+    train_split: str,
+    dev_split: str | None,
+    then_exit: bool = False,
 ) -> str:
     """Train a model, or go on where an earlier call was stopped.
 
@@ -75,6 +82,7 @@ def train(
         out: the model directory; it gets config.yaml, training.json, metrics.jsonl, train.log, checkpoints/, best.pt.
         dev_split: best.pt is the epoch with the highest R@10 there (mean over directions), then the highest R@1, then the
             later one; None takes the last epoch.
+        then_exit: the process ends after this: stop signals are ignored from then on.
 
     Returns:
         One sentence about the outcome.
@@ -103,7 +111,7 @@ def train(
             splits = {"train_split": train_split, "dev_split": dev_split, "train_data": training_set.fingerprint}
             save_config(config, recorded)
             record_start(out / "training.json", start_facts(config, processes) | splits)
-    with StopRequest() as stop:
+    with StopRequest(then_exit) as stop:
         trainer = Trainer(model, training_set, out, processes, stop)
         trainer.log(f"{train_split}: {training_set.summary}; {config.training.precision} on {processes.device}")
         return trainer.run(data, dev_split)

@@ -16,10 +16,17 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class StopRequest:
-    """While it is open, SIGTERM, SIGINT and SIGUSR1 set ``asked`` and do nothing else."""
+    """While it is open, SIGTERM, SIGINT and SIGUSR1 set ``asked`` and do nothing else.
 
-    def __init__(self) -> None:
+    Args:
+        then_exit: the process ends when this closes. They are ignored from then on: one that comes while the process ends
+            would otherwise put 143 in the place of its exit status. (A handler will not do, because the interpreter gives
+            handled signals back their default action before it ends.)
+    """
+
+    def __init__(self, then_exit: bool = False) -> None:
         self.asked = False
+        self._then_exit = then_exit
         self._before: list[Any] = []
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -33,7 +40,7 @@ class StopRequest:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in zip(STOP_SIGNALS, self._before, strict=True):
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if self._then_exit else handler)
 
 
 @contextmanager
