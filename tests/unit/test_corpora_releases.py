@@ -78,6 +78,21 @@ def test_flickr8k_refuses_and_reports(root):
     assert any("2 recordings have no speaker, the first: wavs/10_a_0.wav" in note for note in release.notes)
 
 
+def test_flickr8k_split_lists(root):
+    lookalikes.flickr8k(root)
+    path = root / "text/Flickr_8k.testImages.txt"
+    path.write_text("10_a.jpg\n" + path.read_text())
+    release, truth = read_flickr8k(root / "audio", root / "text")
+    assert release.notes[0] == (
+        "1 images are listed in two splits, and count for the second, the first: 10_a (train and test)"
+    )
+    assert sizes(run(root, release, truth)) == {"train_en": 4, "dev_en": 2, "test_en": 6}
+    path.write_text("30_e.jpg\n31_f.jpg/\n")
+    with pytest.raises(DataError, match="names no image") as caught:
+        read_flickr8k(root / "audio", root / "text")
+    assert caught.value.where == f"{path}:2"
+
+
 def test_missing_parts_are_all_listed(root):
     lookalikes.flickr8k(root)
     (root / "audio/wav2spk.txt").unlink()

@@ -51,11 +51,9 @@ def read_flickr8k(audio: Path, text: Path) -> tuple[Release, Truth]:
     path = audio / "wav2capt.txt"
     reader.source = line_source(path)
     records = collect(_lines(path), "wav2capt", reader.source, reader.caption, _image_of)
-    split_of = {
-        image_id(line.strip()): split for split, name in SPLITS.items() for line in _lines(text / name) if line.strip()
-    }
+    split_of, notes = _read_splits(text)
     splits, left_out = by_image([records], split_of)
-    notes = [f"{left_out} captions were left out: their images are in no split"] if left_out else []
+    notes += [f"{left_out} captions were left out: their images are in no split"] if left_out else []
     notes += _strays(audio, {caption.wav for caption in records.captions})
     notes += reader.notes({caption.wav for caption in records.captions})
     release = Release("en", audio, splits, notes)
@@ -65,6 +63,31 @@ def read_flickr8k(audio: Path, text: Path) -> tuple[Release, Truth]:
         without = sum(caption.wav not in times for part in splits.values() for caption in part.captions)
         notes += [f"{without} captions have no word times in {ctm}"] if without else []
     return release, Truth(words={"en": times})
+
+
+def _read_splits(text: Path) -> tuple[dict[str, str], list[str]]:
+    """Image -> split, and a note where an image is listed in two: it counts for the one that is evaluated on.
+
+    Raises:
+        DataError: a line names no image; says which.
+    """
+    split_of: dict[str, str] = {}
+    twice: dict[str, str] = {}
+    for split, name in SPLITS.items():
+        for number, line in enumerate(_lines(text / name), start=1):
+            if not line.strip():
+                continue
+            try:
+                image = image_id(line.strip())
+            except ValueError as error:
+                raise DataError(str(error), where=f"{text / name}:{number}") from error
+            if split_of.setdefault(image, split) != split:
+                twice[image] = f"{split_of[image]} and {split}"
+                split_of[image] = split
+    if not twice:
+        return split_of, []
+    image, where = next(iter(twice.items()))
+    return split_of, [f"{len(twice)} images are listed in two splits, and count for the second, the first: {image} ({where})"]
 
 
 class _Reader:
