@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -26,19 +27,19 @@ def test_samples_in_place_of_log_mel(bilingual: Path, tmp_path: Path) -> None:
              "speech_model.weights": str(tmp_path / "w.pth"), "audio.stem_stride": "1"}  # fmt: skip
     changes = [*(f"{key}={value}" for key, value in model.items()), *NO_CHANGE_OF_MEL_BINS]
     options = [*TINY, "--tag", "speech", *(word for change in changes for word in ("--set", change))]
-    before = {path: path.read_bytes() for path in bilingual.glob("data/mini/speech/*/feats/fbank.scp")}
+    work = tmp_path / "work dir"
+    shutil.copytree(bilingual, work, symlinks=True)
 
-    assert "no such file" in (said := run("hindi_english", bilingual, *options, status=2)) and "give a file of weights" in said
+    assert "no such file" in (said := run("hindi_english", work, *options, status=2)) and "give a file of weights" in said
     write_weights(tmp_path / "w.pth")
-    printed = run("hindi_english", bilingual, *options)
+    printed = run("hindi_english", work, *options)
     assert "stage 1 features: done" in printed and "stage 10 report: done" in printed and "Traceback" not in printed
-    assert run("hindi_english", bilingual, *options).count("up to date") == 11
-    assert all(path.read_bytes() == content for path, content in before.items()) and before
+    assert run("hindi_english", work, *options).count("up to date") == 11
 
-    (folder,) = bilingual.glob("exp/*speech*")
+    (folder,) = work.glob("exp/*speech*")
     scores = json.loads(next(folder.glob("eval/mini/test*/retrieval/results.json")).read_text())
     assert 0 <= scores["mean"]["r10"] <= 1
     about = json.loads(next(folder.glob("eval/mini/test*/embed/embed.json")).read_text())
     assert about["frame_shift_s"]["en"] == pytest.approx(0.08) and about["frame_offset_s"]["en"] == 0.0125
     assert "custom, layer last, starting from w.pth, frozen" in (folder / "report/index.html").read_text()
-    assert "up to date" in run("hindi_english", bilingual, *TINY)  # the model of log-mel is as it was
+    assert "up to date" in run("hindi_english", work, *TINY)  # the model of log-mel is as it was

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 import vgspeech
+from embedded_micro import embed_all, write_model
 from micro_corpus import micro_config
 from tiny_speech_model import LAYERS, WAVE, make_wave_corpus, tiny_sizes, torchaudio_model, wave_config, write_weights
 from vgspeech.config import ExperimentConfig, FrontEndConfig, SpeechModelConfig, load_config, save_config
@@ -108,6 +110,16 @@ def test_layers_can_be_looked_at_with_their_times(weights: Path) -> None:
     assert (below.stride, output.stride) == (2, 8)
     assert below.clock == (0.02, 0.0125) and output.clock == (pytest.approx(0.08), 0.0125)
     assert below["a"].shape == (29, 16) and output["a"].shape == (8, 16)
+
+
+def test_embeddings_do_not_depend_on_the_number_of_jobs(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = make_wave_corpus(tmp_path / "c", {"test": 20})
+    model = write_model(tmp_path / "m", wave_config(weights))
+    one, two = (embed_all(monkeypatch, model, corpus, tmp_path / str(jobs), jobs) for jobs in (1, 2))
+    about = json.loads((tmp_path / "2/embed.json").read_text())
+    assert about["frame_shift_s"]["hi"] == pytest.approx(0.08) and about["frame_offset_s"]["hi"] == 0.0125
+    for what, items in one.items():
+        assert items.keys() == two[what].keys() and all(np.array_equal(items[key], two[what][key]) for key in items)
 
 
 def train(config: ExperimentConfig, corpus: Path, out: Path) -> dict[str, torch.Tensor]:
