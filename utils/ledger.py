@@ -275,6 +275,8 @@ def check(arguments: argparse.Namespace) -> NoReturn:
     if reason is None:
         assert stamp is not None
         print(f"{stage.title}: up to date ({clock(stamp.get('seconds', 0))}, {stamp.get('ended', '')[:16]})")
+        if exclusive and not arguments.dry_run:
+            stage.running.unlink(missing_ok=True)  # of a run that was stopped in the moment after it wrote the stamp
         if arguments.fd >= 0:
             share(arguments.fd)
         sys.exit(SKIP)

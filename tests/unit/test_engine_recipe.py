@@ -47,6 +47,14 @@ def test_second_run_does_nothing(recipe: Recipe) -> None:
     assert sorted(Path(path).name for path in record["inputs"]) == ["a.scp", "fbank.yaml"]
 
 
+def test_a_run_that_was_stopped_just_after_its_stamp_leaves_nothing(recipe: Recipe) -> None:
+    recipe.run()
+    running = stamp(recipe).with_suffix(".running")
+    running.write_text(stamp(recipe).read_text())
+    assert recipe.run("--dry-run").count("up to date") == 3 and running.exists()
+    assert recipe.run().count("up to date") == 3 and not running.exists()
+
+
 def test_help_is_made_of_the_script(recipe: Recipe) -> None:
     out = recipe.run("--help")
     assert out.startswith("A recipe for tests.")
