@@ -156,7 +156,7 @@ _vgs_setup() {
 }
 
 _vgs_prepend PYTHONPATH "$_vgs_root/pylib"
-# Threads of GNU OpenMP spin for milliseconds before they sleep. Where another process holds a core, each spins away the time
-# that the one it waits for needs: small networks then train three times as slowly. This many turns last some microseconds.
+# Threads of GNU OpenMP spin for 300,000 turns before they sleep. Where another process holds a core, they spin away the time that
+# the one they wait for needs: small convolutions took three times as long then.
 [[ -n ${OMP_WAIT_POLICY-} ]] || export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-10000}
 _vgs_setup || return

@@ -95,7 +95,8 @@ need_release() {
   done
 }
 
-# 1. Features of every caption: log-mel, or samples for a speech model. Those of several front ends lie side by side, each with stamps of its own.
+# 1. Features of every caption: log-mel, or samples for a speech model. Those of several front ends lie side by side, each with
+#    stamps of its own.
 stage_features() {
   lacks_discovery_split || true # a wrong name ends the run here, not after training
   if stage 1 features "audio features" --stamp "$data/.stages/$front_end" \

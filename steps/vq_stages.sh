@@ -53,7 +53,7 @@ stage_evaluate() {
     --opt discovery_split --out "$vq_eval/*/retrieval/results.json" --out "$vq_eval/*/units/*/codes.scp"; then
     # The corpus is the user's affair: it may have been made with options that this script does not know.
     "$recipe"/run.sh --on-drift ignore --corpus "$corpus" --model "${base}_vq23" --dir "$work" --nj "$nj" \
-      --discovery-split "$discovery_split" --stage 5 --stop-stage 8
+      ${cmd:+--cmd "$cmd"} --discovery-split "$discovery_split" --stage 5 --stop-stage 8
     stage_done
   fi
 }

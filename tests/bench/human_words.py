@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vgspeech.datadir import SpeechSet, Word, write_ctm
-from vgspeech.lexicon.storage import write_tsv
+from vgspeech.tables import write_tsv
 
 LANGUAGES = ("en", "hi")
 

@@ -127,6 +127,10 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "exp/good/lexicon/mini/en-hi/scores.json",
         {"links": {"significant": 9}, "truth": {"concepts": {"found": 7, "of": 8}}},
     )
+    write_json(
+        "exp/poor/lexicon/mini/en/scores.json",
+        {"words": {"significant": 6}, "truth": {"concepts": {"found": 5, "found_significant": 4, "of": 8}}},
+    )
     for language, words in (("en", 4), ("hi", 5)):
         write_json(f"exp/good/eval/mini/train/units/{language}/scores.json", {"words_with_f1_at_least_0.5": words})
     inputs = {"/somewhere/conf/small.yaml": "sha256:0", "data/mini/x.scp": "sha256:1"}
@@ -142,7 +146,9 @@ def test_a_row_for_each_model(work: Path) -> None:
     assert (good.tested_on, good.words, good.links, good.concepts) == ("mini/test", 9, 9, (7, 8))
     assert (good.epochs, good.train_seconds, good.weights, good.seed) == (3, 90.0, 57, 3)
     assert (good.config, good.front_end, good.similarity) == ("small loss.scale=3", "fbank", "SISA unit")
-    assert good.r1 > rows["poor"].r1 and good.median == 1 and set(good.directions) == {"en>image", "image>en"}
+    poor = rows["poor"]
+    assert (good.clusters, poor.links, poor.clusters, poor.concepts) == (None, None, 6, (5, 8))
+    assert good.r1 > poor.r1 and good.median == 1 and set(good.directions) == {"en>image", "image>en"}
     assert good.r1 == pytest.approx(np.mean([scores["r1"] for scores in good.directions.values()]))
     assert rows["young"].r1 is None and rows["young"].loss == "infonce"
     assert rows["elsewhere_applied"].seed is None and rows["elsewhere_applied"].r10 > 0

@@ -15,8 +15,7 @@ from vgspeech.archive import ArchiveReader
 from vgspeech.config import ExperimentConfig, load_config
 from vgspeech.datadir import read_private
 from vgspeech.errors import UsageError, run_main
-from vgspeech.lexicon.storage import write_tsv
-from vgspeech.tables import read_table
+from vgspeech.tables import read_table, write_tsv
 
 if TYPE_CHECKING:
     from vgspeech.matches import Best

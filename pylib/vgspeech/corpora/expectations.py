@@ -11,7 +11,7 @@ from vgspeech.corpora.prepare import SetSummary
 from vgspeech.errors import DataError
 
 FEW_CAPTIONS = 300
-"""With so many captions of a language most words of the artificial corpus were found (egs/own/RESULTS.md)."""
+"""With so many captions of a language half of the words of the artificial corpus were found (egs/own/RESULTS.md)."""
 FEW_PICTURES = 30
 """With fewer held-out pictures, scores say little: by chance one picture in three is among the first ten."""
 FEWEST_PICTURES = 3
@@ -74,7 +74,7 @@ def expectations(sets: Sequence[SetSummary]) -> list[str]:
     few = [f"{one.utterances} captions in {one.name}" for one in sets if _kind(one) == "train" and one.utterances < FEW_CAPTIONS]
     if few:
         notes.append(
-            f"there are only {' and '.join(few)} to learn from. From about {FEW_CAPTIONS} on most words of artificial speech "
+            f"there are only {' and '.join(few)} to learn from. With about {FEW_CAPTIONS} half of the words of artificial speech "
             "were found, and human speech needs more. The run goes on and shows how everything works; trust none of its results"
         )
     small = {one.name.rpartition("_")[0]: one.images for one in sets if _kind(one) == "test" and one.images < FEW_PICTURES}

@@ -30,6 +30,7 @@ class ResultRow:
         median: mean over the directions of the median rank.
         words: words that a code detects with F1 of 50 % or more, over all languages.
         links: significant links of the lexicon, over all pairs of languages.
+        clusters: significant word clusters of a lexicon of one language.
         concepts: of a known dictionary's concepts, how many the lexicon has; its second number is how many there are.
         epochs, train_seconds: of the training.
         weights: numbers in best.pt, running statistics included.
@@ -47,6 +48,7 @@ class ResultRow:
     median: float | None = None
     words: int | None = None
     links: int | None = None
+    clusters: int | None = None
     concepts: tuple[int, int] | None = None
     epochs: int | None = None
     train_seconds: float | None = None
@@ -145,8 +147,11 @@ def _words(evaluated: Path) -> int | None:
 def _lexicon(folder: Path) -> dict[str, Any]:
     scores = [read_json(path) for path in sorted(folder.glob("*/scores.json"))]
     known = [one["truth"]["concepts"] for one in scores if "concepts" in one.get("truth", {})]
+    linked = [one["links"]["significant"] for one in scores if "links" in one]
+    clusters = [one["words"]["significant"] for one in scores if "words" in one]
     return {
-        "links": sum(one["links"]["significant"] for one in scores) if scores else None,
+        "links": sum(linked) if linked else None,
+        "clusters": sum(clusters) if clusters else None,
         "concepts": (sum(one["found"] for one in known), sum(one["of"] for one in known)) if known else None,
     }
 
@@ -197,15 +202,15 @@ def _config_name(model: Path) -> str | None:
 
 HEADINGS = {
     "model": "model", "tested_on": "tested on", "r1": "R@1", "r5": "R@5", "r10": "R@10", "median": "medR",
-    "words": "words", "links": "links", "concepts": "concepts", "epochs": "epochs", "train_seconds": "time",
-    "weights": "weights", "front_end": "front end", "similarity": "similarity", "loss": "loss", "seed": "seed",
-    "config": "config",
+    "words": "words", "links": "links", "clusters": "clusters", "concepts": "concepts", "epochs": "epochs",
+    "train_seconds": "time", "weights": "weights", "front_end": "front end", "similarity": "similarity", "loss": "loss",
+    "seed": "seed", "config": "config",
 }  # fmt: skip
 _TEXT_COLUMNS = {"model", "tested_on", "front_end", "similarity", "loss", "config"}
 NOTES = (
     "R@k: percent, mean over the directions of retrieval; medR: mean of their median ranks; words: detected by a code with "
-    "F1 of 50 % or more;\nlinks: significant links of the lexicon; concepts: of the known dictionary, found; weights: "
-    "numbers in best.pt."
+    "F1 of 50 % or more;\nlinks, clusters: significant ones of a lexicon of two languages, of one; concepts: of the known "
+    "dictionary, found; weights: numbers in best.pt."
 )
 
 
