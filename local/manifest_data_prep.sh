@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Data directories from your own recordings: a manifest (table or JSON), or a folder tree.
+# Data directories from your own recordings: a manifest (table or JSON), a folder tree, or a Kaldi data directory.
 #
 #   local/manifest_data_prep.sh --manifest FILE <data-dir>
 #   local/manifest_data_prep.sh --tree DIR <data-dir>
+#   local/manifest_data_prep.sh --kaldi DIR <data-dir>
 #   e.g.: local/manifest_data_prep.sh --manifest recordings/manifest.tsv data/own
 #
 # A manifest has a header line and then one line a caption, separated by tabs (commas and semicolons work too, as do files
@@ -42,6 +43,18 @@
 #       bam/
 #         awa.wav
 #
+# --kaldi is a Kaldi data directory, which may cut long recordings by `segments`:
+#
+#   wav.scp      recording file, one a line. Relative paths are relative to the directory, or to --audio; commands are refused
+#   segments     optional: utterance recording start end (seconds); without it an utterance is a recording
+#   utt2spk      utterance speaker
+#   utt2lang     utterance language: a tag of two or three letters
+#   utt2image    utterance picture: as in a tier, looked for in all folders below the directory, or below --images
+#   text, utt2share    optional: as the columns text and share of a manifest
+#
+# All sorted as Kaldi wants them (LC_ALL=C sort). Utterances keep their ids, with the speaker in front where they do not begin so;
+# those that are not in utt2image are left out and counted.
+#
 # Of a video --frames video frames are taken, evenly spread. Reading videos needs PyAV: pip install av
 #
 # Writes <data-dir>/speech/<split>_<lang> and <data-dir>/images/<split>. With several languages, speakers and utterances
@@ -57,9 +70,10 @@ root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # begin options
 manifest=                    # the manifest
 tree=                        # or the folder tree
+kaldi=                       # or the Kaldi data directory
 tier=                        # tier of .eaf or .TextGrid files beside the recordings whose annotations are captions
-audio=                       # folder that paths of recordings are relative to (default: the manifest's)
-images=                      # folder that paths of images are relative to (default: the manifest's; with --tree: the tree)
+audio=                       # folder that paths of recordings are relative to (default: the manifest's, or --kaldi)
+images=                      # folder that paths of images are relative to (default: the manifest's, the tree, or --kaldi)
 dev=0.1                      # fraction of the images held out for development
 test=0.1                     # fraction of the images held out for test
 frames=3                     # video frames of each clip, 1 to 64
@@ -76,13 +90,14 @@ nj=4                         # processes that read headers
 # shellcheck source=utils/parse_options.sh
 . "$root/utils/parse_options.sh"
 [ $# -eq 1 ] || usage_error "expected one argument, <data-dir>"
-[ -n "$manifest$tree" ] || usage_error "which recordings? give --manifest FILE or --tree DIR"
-[ -z "$manifest" ] || [ -z "$tree" ] || usage_error "give --manifest or --tree, not both"
+recordings=(${manifest:+"$manifest"} ${tree:+"$tree"} ${kaldi:+"$kaldi"})
+((${#recordings[@]} == 1)) || usage_error "which recordings? give --manifest FILE, --tree DIR or --kaldi DIR, one of them"
+[ -z "$tier" ] || [ -n "$manifest" ] || usage_error "--tier goes with --manifest: a table with the columns wav, lang, speaker"
 # shellcheck source=utils/step.sh
 . "$root/utils/step.sh"
 
 python -m vgspeech.bin.prepare_manifest ${manifest:+--manifest "$manifest"} ${tree:+--tree "$tree"} \
-  ${tier:+--tier "$tier"} ${audio:+--audio "$audio"} ${images:+--images "$images"} \
+  ${kaldi:+--kaldi "$kaldi"} ${tier:+--tier "$tier"} ${audio:+--audio "$audio"} ${images:+--images "$images"} \
   --dev "$dev" --test "$test" --frames "$frames" --max-bad "$max_bad" \
   --allow-overlap "$allow_overlap" --speakers-apart "$speakers_apart" --require-all-languages "$require_all_languages" \
   --subset "$subset" --langs "$langs" --hash-speakers "$hash_speakers" --nj "$nj" "$1"

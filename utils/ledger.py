@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import glob
-import hashlib
 import os
 import re
 import sys
@@ -28,15 +27,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from stage_files import FULL, no_space, read_json, remove_leftovers, write_json
+from stage_files import FULL, digest, file_hash, no_space, read_json, remove_leftovers, write_json
 from stage_forecast import bytes_written, clock, forecast, records_read, spoken
 from stage_lock import busy, note_owner, share, take_lock
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN, SKIP, DRIFT, DATA = 0, 10, 3, 4
-WHOLE_FILE_BYTES = 64 * 2**20  # larger files: size, head and tail
-END_BYTES = 2**20
-
 
 def stop(message: str, status: int) -> NoReturn:
     """Print an error and exit."""
@@ -54,22 +50,6 @@ def expand(patterns: list[str]) -> tuple[dict[str, str], list[str]]:
         if not paths:
             missing.append(pattern)
     return dict(sorted(found.items())), missing
-
-
-def digest(path: str) -> str:
-    """Content hash of a file; of a large one, of its size, first and last megabyte; of a folder, of its files."""
-    if os.path.isdir(path):
-        names = sorted(str(item.relative_to(path)) for item in Path(path).rglob("*") if item.is_file())
-        listing = "".join(f"{name}\n{os.path.getsize(os.path.join(path, name))}\n" for name in names)
-        return "folder:" + hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()
-    size = os.path.getsize(path)
-    with open(path, "rb") as stream:
-        if size <= WHOLE_FILE_BYTES:
-            return "sha256:" + hashlib.sha256(stream.read()).hexdigest()
-        ends = hashlib.sha256(stream.read(END_BYTES))
-        stream.seek(-END_BYTES, os.SEEK_END)
-        ends.update(stream.read(END_BYTES))
-    return f"ends:{size}:{ends.hexdigest()}"
 
 
 def output_size(path: str) -> int:
@@ -110,6 +90,7 @@ class Stage:
     options: dict[str, str]
     verbs: list[str]
     makers: list[tuple[str, str]]  # ("1 (features)", output pattern) of the stages before
+    read: str = ""  # file in which the stage says what else it read: JSON, path -> SHA-256
 
     @property
     def title(self) -> str:
@@ -139,9 +120,14 @@ class Stage:
         paths = expand(self.inputs + self.optional)[0]
         return {
             "inputs": {path: digest(path) for path in paths},
+            "read": {path: "sha256:" + file_hash(path) for path in self.files_read() if os.path.isfile(path)},
             "options": self.options,
             "verbs": {verb: verb_version(verb) for verb in self.verbs},
         }
+
+    def files_read(self) -> dict[str, str]:
+        """What the stage read besides its inputs when it last ran, and the hash that each file had then ("": not there)."""
+        return (self.read and read_json(Path(self.read))) or {}
 
     def lost_outputs(self, stamp: dict[str, Any]) -> list[str]:
         """Outputs that are gone or have another size than when the stage finished."""
@@ -157,7 +143,7 @@ class Stage:
 def differences(stamp: dict[str, Any], now: dict[str, dict[str, Any]]) -> list[str]:
     """What changed between a stamp and now, one line each."""
     lines = []
-    before, after = dict(stamp.get("inputs", {})), dict(now["inputs"])
+    before, after = ({**one.get("inputs", {}), **one.get("read", {})} for one in (stamp, now))
     gone = {path: value for path, value in before.items() if path not in after}
     new = {path: value for path, value in after.items() if path not in before}
     for path, value in list(gone.items()):
@@ -365,6 +351,7 @@ def done(arguments: argparse.Namespace) -> None:
         seconds=round(seconds, 2),
         git=git_revision(),
         outputs={path: output_size(path) for path in outputs},
+        read={path: f"sha256:{value}" for path, value in stage.files_read().items() if value},
         bytes=bytes_written(list(outputs), record.pop("first_s")),
         records=records_read(list(record.get("inputs", {}))),
     )
@@ -397,6 +384,7 @@ def declared(arguments: argparse.Namespace) -> Stage:
         outputs=arguments.outputs,
         options={name: portable(value, work) for name, _, value in (item.partition("=") for item in arguments.opt)},
         verbs=[verb for item in arguments.verb for verb in item.split()],
+        read=arguments.read,
         makers=[(stage, pattern) for stage, _, pattern in (item.partition("\t") for item in arguments.maker)],
     )
 
@@ -420,6 +408,7 @@ def main() -> None:
     ):
         dest = {"--in": "inputs", "--out": "outputs"}.get(name, name[2:])
         parser.add_argument(name, action="append", default=[], help=text, dest=dest)
+    parser.add_argument("--read", default="", help="file in which the stage says what else it read, and the hashes")
     parser.add_argument("--mode", choices=["auto", "explicit", "before"], default="auto")
     parser.add_argument("--on-drift", choices=["stop", "rerun", "ignore"], default="stop")
     parser.add_argument("--force", action="store_true")

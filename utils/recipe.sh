@@ -22,7 +22,8 @@
 #
 # Set by the recipe before, all optional: its own option block (a common option named there keeps the recipe's default),
 # path_options (names of options that are paths), corpus_of, default_config ([other]=FILE allows any corpus name),
-# stage_script (a script that is sourced later and holds stages too).
+# stage_script (a script that is sourced later and holds stages too), check_options (a function that sees the variables below, but
+# from cmd.sh, and refuses what is wrong before anything is set up).
 #
 # Variables afterwards, besides the options below: root, recipe (folder of run.sh), conf ($recipe/conf), work (the work
 # directory, which is now the current directory), start_dir (where the user typed), data (data/$corpus), model_dir
@@ -200,6 +201,8 @@ else
   result_dir=$model_dir
 fi
 
+if declare -F check_options >/dev/null; then check_options; fi
+
 # ---- supervision, work directory, environment ----
 
 if [[ ${VGS_SUPERVISOR-} != "$PPID" ]]; then
@@ -350,10 +353,11 @@ _option_value() {
 }
 
 # stage NUMBER NAME TITLE --stamp DIR [--in PATTERN]... [--maybe PATTERN]... [--out PATTERN]... [--opt "NAME..."]...
-#       [--verb "NAME..."]... [--aside PATTERN]...
+#       [--verb "NAME..."]... [--aside PATTERN]... [--read FILE]
 # True if the stage must run now; then do its work and call stage_done. Patterns are globs, quoted. --in files must exist
 # (exit 4 otherwise), --maybe ones count when they do. --opt names shell variables and arrays the result depends on.
-# --aside names results that --force moves away before the stage runs. Exits 3 when the result is there but its inputs,
+# --aside names results that --force moves away before the stage runs. --read is a file in which the stage itself says what
+# else it read: JSON, path -> SHA-256 ("" where there was nothing to read). Exits 3 when the result is there but its inputs,
 # options or verbs have changed (see --on-drift), 75 when another run is at work.
 stage() {
   local number=$1 name=$2 title=$3 stamp='' mode=auto word status=0
@@ -369,7 +373,7 @@ stage() {
           _stage_arguments+=("--opt=$word=$(_option_value "$word")")
         done
         ;;
-      --in | --maybe | --verb | --aside) ;;
+      --in | --maybe | --verb | --aside | --read) ;;
       *) usage_error "stage $number $name: unknown word $1 in run.sh" ;;
     esac
     [[ $1 == --opt ]] || _stage_arguments+=("$1=$2")

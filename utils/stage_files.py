@@ -4,17 +4,52 @@ from __future__ import annotations
 
 import errno
 import glob
+import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from stage_lock import alive
 
+WHOLE_FILE_BYTES = 64 * 2**20  # larger files: size, head and tail
+END_BYTES = 2**20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # As vgspeech.files and this module name them.
 TEMPORARY = re.compile(r"^\..+\.(\d+)\.tmp$")
+
+
+def digest(path: str) -> str:
+    """Content hash of a file; of a large one, of its size, first and last megabyte; of a folder, of what its files are called.
+
+    Hidden files of a folder, which file managers write, do not count, nor does the work directory where it lies inside.
+    """
+    if os.path.isdir(path):
+        listing = "".join(f"{os.path.relpath(name, path)}\n{os.path.getsize(name)}\n" for name in sorted(_files_below(path)))
+        return "folder:" + hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()
+    size = os.path.getsize(path)
+    if size <= WHOLE_FILE_BYTES:
+        return "sha256:" + file_hash(path)
+    with open(path, "rb") as stream:
+        ends = hashlib.sha256(stream.read(END_BYTES))
+        stream.seek(-END_BYTES, os.SEEK_END)
+        ends.update(stream.read(END_BYTES))
+    return f"ends:{size}:{ends.hexdigest()}"
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    for parent, below, names in os.walk(folder):
+        below[:] = [name for name in below if not name.startswith(".") and not os.path.samefile(os.path.join(parent, name), ".")]
+        paths = (os.path.join(parent, name) for name in names if not name.startswith("."))
+        yield from (path for path in paths if os.path.isfile(path))
+
+
+def file_hash(path: str) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as stream:
+        return hashlib.sha256(stream.read()).hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

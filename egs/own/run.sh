@@ -6,6 +6,7 @@
 #
 #   run.sh --manifest FILE --langs "bam fra"  a table with columns image, wav, lang, speaker (local/manifest_data_prep.sh --help)
 #   run.sh --tree DIR --langs "bam fra"       a folder tree <image>/<language>/<speaker>.wav
+#   run.sh --kaldi DIR --langs "bam fra"      a Kaldi data directory: wav.scp utt2spk utt2lang utt2image, perhaps segments
 #   run.sh --langs "bam fra" --stage train    later: start at a stage, by number or name
 #
 # docs/own-recordings.md is the guide. Several collections: give each a name with --corpus NAME, or a folder with --dir.
@@ -16,10 +17,11 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 corpus=own            # name of the collection, the folder below data/
 manifest=             # the table (or JSON) of the recordings
 tree=                 # or the folder tree
+kaldi=                # or the Kaldi data directory
 tier=                 # tier of ELAN or Praat files beside long recordings whose annotations are the captions
 langs=                # the languages, as the table or the tree calls them, in quotes: "bam fra"
-audio=                # folder that paths of recordings are relative to (default: the manifest's)
-images=               # folder that paths of images are relative to (default: the manifest's; with --tree: the tree)
+audio=                # folder that paths of recordings are relative to (default: the manifest's, or --kaldi)
+images=               # folder that paths of images are relative to (default: the manifest's, the tree, or --kaldi)
 hash_speakers=false   # ids that do not tell who speaks (docs/own-recordings.md, Privacy)
 init_from=            # a trained model to start from: its image encoder, and its audio encoders of the same languages
 init_audio=           # the language of that model whose audio encoder the other languages start from
@@ -29,14 +31,24 @@ frames=3              # video frames of each clip, where there are videos
 front_end_config=     # front end (default: conf/<front_end>.yaml, as the training configuration says)
 discovery_split=train # split in which units and lexicon are looked for
 # end options
-path_options="manifest tree audio images init_from front_end_config"
+path_options="manifest tree kaldi audio images init_from front_end_config"
 declare -A default_config=([other]=conf/small.yaml)
 stage_script=$root/steps/stages.sh
+check_options() { # what can be told before anything is set up
+  local name lang recordings=(${manifest:+"$manifest"} ${tree:+"$tree"} ${kaldi:+"$kaldi"})
+  [ -n "$langs" ] || usage_error "which languages? give --langs, for example --langs \"bam fra\""
+  for lang in $langs; do
+    [[ $lang =~ ^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$ ]] || usage_error "--langs: \"$lang\" is not a tag of two or three letters"
+  done
+  [ -z "$tier" ] || [ -n "$manifest" ] || usage_error "--tier goes with --manifest: a table with the columns wav, lang, speaker"
+  if [ -n "$stage" ] && ((stage > 0)); then return; fi
+  ((${#recordings[@]} == 1)) || usage_error "which recordings? give --manifest FILE, --tree DIR or --kaldi DIR, one of them"
+  [ ! -e "$work/$data/.stages/00-data.json" ] || return 0 # once read, they may be gone
+  for name in manifest tree kaldi audio images; do
+    [ -z "${!name}" ] || [ -e "${!name}" ] || usage_error "--$name: no such file or folder: ${!name}"
+  done
+}
 . "$root/utils/recipe.sh"
-[ -n "$langs" ] || usage_error "which languages? give --langs, for example --langs \"bam fra\""
-for lang in $langs; do
-  [[ $lang =~ ^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$ ]] || usage_error "--langs: \"$lang\" is not a tag of two or three letters"
-done
 # The configuration is for any languages; these are the model's (in quotes: YAML takes a bare "no" for false).
 start=()
 [ -z "$init_from" ] || start+=("training.init_from=\"$init_from\"")
@@ -46,15 +58,12 @@ start=()
 . "$stage_script"
 
 # 0. The recordings as data directories; what cannot be used is listed with file and line, and nothing is lost.
-if [ -z "$stage" ] || ((stage == 0)); then
-  [ -n "$manifest$tree" ] || usage_error "which recordings? give --manifest FILE or --tree DIR"
-fi
-if stage 0 data "read the recordings" --stamp "$data/.stages" --maybe "$manifest" \
-  --opt "tree tier audio images dev test frames max_bad hash_speakers" --out "$data/speech/*/wav.scp" \
+if stage 0 data "read the recordings" --stamp "$data/.stages" --maybe "$manifest" --maybe "$tree" \
+  --read "$data/.read_files.json" --opt "tree kaldi tier audio images dev test frames max_bad hash_speakers" --out "$data/speech/*/wav.scp" \
   --out "$data/images/*/images.scp" --verb prepare_manifest --aside "$data"; then
   "$recipe"/local/manifest_data_prep.sh --nj "$nj" --max-bad "$max_bad" --dev "$dev" --test "$test" --langs "$langs" \
     --frames "$frames" --hash-speakers "$hash_speakers" ${manifest:+--manifest "$manifest"} ${tree:+--tree "$tree"} \
-    ${tier:+--tier "$tier"} ${audio:+--audio "$audio"} ${images:+--images "$images"} "$data"
+    ${kaldi:+--kaldi "$kaldi"} ${tier:+--tier "$tier"} ${audio:+--audio "$audio"} ${images:+--images "$images"} "$data"
   for lang in $langs; do
     compgen -G "$data/speech/*_$lang" >/dev/null ||
       usage_error "--langs: the recordings have no language $lang (they have: $(cut -d ' ' -f 2 "$data"/speech/*/utt2lang | sort -u | xargs))"

@@ -74,7 +74,7 @@ def test_from_a_table_to_a_lexicon(manifest: Path, tmp_path: Path) -> None:
     ("options", "told"),
     [
         (("--manifest", "MANIFEST"), "which languages? give --langs"),
-        (("--langs", "bam fra"), "which recordings? give --manifest FILE or --tree DIR"),
+        (("--langs", "bam fra"), "which recordings? give --manifest FILE, --tree DIR or --kaldi DIR, one of them"),
         (("--manifest", "MANIFEST", "--langs", "bam, fra"), '--langs: "bam," is not a tag'),
         (("--manifest", "MANIFEST", "--langs", "bam swa"), "no language swa (they have: bam fra)"),
     ],

@@ -164,6 +164,7 @@ def test_a_manifest_without_a_usable_line_says_why(own):
 def test_missing_files_are_named_with_their_line(own):
     (own / "rec/fr/awa3.wav").unlink()
     (own / "img/5.jpg").write_text("no image")
+    (own / "img/8.jpg").unlink()
     path = write(own / "a.tsv", lines_of())
     prepare(path, max_bad=1)
     rejected = {}
@@ -171,7 +172,8 @@ def test_missing_files_are_named_with_their_line(own):
         rejected |= read_table(folder / "rejected")
     assert rejected["fr-awa-rec%2Ffr%2Fawa3"] == f"{path}:11: {own}/rec/fr/awa3.wav: no such file"
     assert rejected["bam-awa-rec%2Fbam%2Fawa5"].startswith(f"{path}:18: its image cannot be used: {own}/img/5.jpg: not a")
-    assert len(rejected) == 4
+    assert rejected["bam-moussa-rec%2Fbam%2Fmoussa8"] == f"{path}:28: its image cannot be used: {own}/img/8.jpg: no such file"
+    assert len(rejected) == 7
 
 
 def piece(image, start, end, share="yes", text=""):
@@ -217,6 +219,7 @@ def test_pieces_outside_the_recording_are_rejected(own):
 def test_any_format_rate_and_channel_count(own):
     lines = [list(HEADER)]
     kinds = [("wav", 8000, 1), ("flac", 44100, 2), ("ogg", 48000, 1), ("mp3", 22050, 2), ("aiff", 96000, 3), ("au", 11025, 1)]
+    kinds.append(("wav", 44100, 2))
     for number, (kind, rate, channels) in enumerate(kinds):
         sound = np.random.default_rng(0).uniform(-0.3, 0.3, (rate, channels))
         soundfile.write(own / f"{number}.{kind}", sound, rate)
@@ -316,4 +319,4 @@ def test_the_script_prepares_and_explains(own):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "prepared data/s: 6 speech sets and 3 image sets, 30 utterances, 0 rejected"
     again = subprocess.run([script, "data/s"], capture_output=True, text=True, env=environment, check=False)
-    assert again.returncode == 2 and "give --manifest FILE or --tree DIR" in again.stderr
+    assert again.returncode == 2 and "give --manifest FILE, --tree DIR or --kaldi DIR" in again.stderr

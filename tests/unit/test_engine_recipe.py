@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine_recipe import Recipe
+from engine_recipe import UTILS, Recipe
 
 
 @pytest.fixture
@@ -62,6 +62,65 @@ def test_help_is_made_of_the_script(recipe: Recipe) -> None:
     assert "--seed 1\n        the recipe's own words" in out
     assert "Stages: 0 data, 1 features, 2 train" in out
     assert not (recipe.dir / "data").exists()
+
+
+READS = """
+  hash() { [ ! -e "$1" ] || sha256sum <"$1" | cut -d " " -f 1; }
+  printf '{"%s": "%s", "absent.eaf": "%s"}' "$source_dir" "$(hash "$source_dir")" "$(hash absent.eaf)" >"$data/.read.json"
+  [ ! -e late ] || cat late >>"$source_dir"
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("edited", "a.eaf: content changed"),
+        ("edited meanwhile", "a.eaf: content changed"),
+        ("gone", "a.eaf: gone"),
+        ("new", "input absent.eaf: new"),
+    ],
+)
+def test_files_that_a_stage_says_it_read_are_inputs(recipe: Recipe, tmp_path: Path, change: str, told: str) -> None:
+    made = '  echo "hello $seed" >"$data/a.scp"\n'
+    script = recipe.script.read_text().replace("--verb prepare_x", '--verb prepare_x --read "$data/.read.json"')
+    recipe.script.write_text(script.replace(made, made + READS))
+    annotations = tmp_path / "a.eaf"
+    annotations.write_text("one\n")
+    options = ("--source-dir", str(annotations), "--corpus", "mini")
+    if change == "edited meanwhile":
+        (recipe.dir / "late").write_text("two\n")
+    recipe.run(*options)
+    if not change.startswith("edited m"):
+        assert recipe.run(*options).count("up to date") == 3
+    if change == "edited":
+        annotations.write_text("two\n")
+    elif change == "gone":
+        annotations.unlink()
+    elif change == "new":
+        (recipe.dir / "absent.eaf").write_text("x")
+    out = recipe.run(*options, expect=3)
+    assert "stage 0 data: something changed since it ran" in out and told in out
+    (recipe.dir / "late").unlink(missing_ok=True)
+    if change != "gone":
+        assert "stage 0 data: data" not in recipe.run(*options, "--on-drift", "ignore")
+        recipe.run(*options, "--on-drift", "rerun")
+        assert recipe.run(*options).count("up to date") == 3
+
+
+def test_a_folder_counts_by_the_names_and_sizes_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(UTILS))
+    from stage_files import digest
+
+    tree, work = tmp_path / "tree", tmp_path / "tree/work"
+    work.mkdir(parents=True)
+    monkeypatch.chdir(work)
+    (tree / "a.wav").write_text("a")
+    before = digest(str(tree))
+    (work / "result").write_text("x")
+    (tree / ".DS_Store").write_text("x")
+    assert digest(str(tree)) == before, "neither the work directory nor what a file manager writes"
+    (tree / "b.wav").write_text("b")
+    assert digest(str(tree)) != before
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from vgspeech.files import sha256_file, work_path
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -70,6 +72,20 @@ class SplitRecords:
 
 
 @dataclass
+class Account:
+    """What a reader of own recordings tells besides its captions."""
+
+    notes: list[str] = field(default_factory=list)
+    """What the user should know, one sentence each."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Path of each file that was read besides the manifest -> SHA-256; "" of one that would have been, but is not there."""
+
+    def add_file(self, path: Path) -> None:
+        """Enter a file, before it is read: what is changed while it is read then counts as changed afterwards."""
+        self.files[work_path(path)] = sha256_file(path) if path.is_file() else ""
+
+
+@dataclass
 class Release:
     """One language of a corpus as released."""
 
@@ -78,6 +94,8 @@ class Release:
     splits: dict[str, SplitRecords]
     notes: list[str] = field(default_factory=list)
     """What the reader left alone, one sentence each."""
+    files: dict[str, str] = field(default_factory=dict)
+    """See ``Account.files``; all releases of one reading have the same."""
 
 
 def with_language(language: str, captions: Iterable[Caption]) -> list[Caption]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from vgspeech.corpora.captions import Account
 from vgspeech.corpora.elan import read_elan
 from vgspeech.corpora.pictures import PictureNames
 from vgspeech.corpora.praat import read_praat
@@ -24,7 +25,7 @@ _KEPT = ("wav", "lang", "speaker", "share", "split")
 """Cells that the captions of a recording have in common."""
 
 
-def cut_rows(rows: Sequence[Row], path: Path, roots: Roots, tier: str, notes: list[str]) -> list[Row]:
+def cut_rows(rows: Sequence[Row], path: Path, roots: Roots, tier: str, account: Account) -> list[Row]:
     """Put the annotations of a tier in the place of recordings that name no image.
 
     Args:
@@ -32,7 +33,7 @@ def cut_rows(rows: Sequence[Row], path: Path, roots: Roots, tier: str, notes: li
         path: the manifest.
         roots: where recordings and images lie.
         tier: name of the tier.
-        notes: what the user should know is added.
+        account: the annotation files, and what the user should know, are added.
 
     Returns:
         A row for each caption, with its image, start and end; a row that cannot be one says why.
@@ -55,9 +56,9 @@ def cut_rows(rows: Sequence[Row], path: Path, roots: Roots, tier: str, notes: li
             except ValueError as error:
                 cut.append(row._replace(place=place, problem=str(error)))
                 continue
-            cut += _cut(row, wav, _tiers_of(wav, place), tier, pictures, empty)
+            cut += _cut(row, wav, _tiers_of(wav, place, account), tier, pictures, empty)
     if empty:
-        notes.append(f"{empty.total()} empty annotations of the tier {tier!r} were skipped, in {len(empty)} files")
+        account.notes.append(f"{empty.total()} empty annotations of the tier {tier!r} were skipped, in {len(empty)} files")
     return cut
 
 
@@ -83,7 +84,7 @@ def _cut(
         yield Row(row.line, {**shared, **times, "image": image}, place)
 
 
-def _tiers_of(wav: Path, place: str) -> Tiers:
+def _tiers_of(wav: Path, place: str, account: Account) -> Tiers:
     """The annotation file of a recording."""
     beside = wav.parent.glob("*") if wav.parent.is_dir() else iter(())
     found = sorted(path for path in beside if path.stem == wav.stem and path.suffix.lower() in _READERS)
@@ -91,4 +92,5 @@ def _tiers_of(wav: Path, place: str) -> Tiers:
         names = " and ".join(path.name for path in found) or f"no {wav.stem}.eaf or {wav.stem}.TextGrid"
         hint = "fill in the column image, or annotate the recording" if not found else "move one of them away"
         raise DataError(f"{names} beside {wav}", where=place, hint=hint)
+    account.add_file(found[0])
     return _READERS[found[0].suffix.lower()](found[0])

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from vgspeech.corpora.captions import Caption, Release, Source, SplitRecords
+from vgspeech.corpora.captions import Account, Caption, Release, Source, SplitRecords
 from vgspeech.corpora.cuts import cut_rows
 from vgspeech.corpora.holdout import Fractions, hold_out
 from vgspeech.corpora.ids import path_id, require_unicode, speaker_id, utterance_id
@@ -56,18 +56,18 @@ def read_manifest(path: Path, roots: Roots, fractions: Fractions, tier: str = ""
     Raises:
         DataError: no such file, not a manifest, or no line of it can be used.
     """
-    notes: list[str] = []
+    account = Account()
     if path.suffix.lower() == ".json":
         rows = _json_rows(path)
         names = dict.fromkeys(name for row in rows if isinstance(row.cells, dict) for name in row.cells)
-        notes += check_columns(list(names), str(path), *_columns(names, tier), OTHER_NAMES)
+        account.notes += check_columns(list(names), str(path), *_columns(names, tier), OTHER_NAMES)
     else:
         sheet = read_sheet(path)
-        notes += check_columns(sheet.columns, f"{path}:1", *_columns(sheet.columns, tier), OTHER_NAMES)
+        account.notes += check_columns(sheet.columns, f"{path}:1", *_columns(sheet.columns, tier), OTHER_NAMES)
         rows = sheet.rows
     if tier:
-        rows = cut_rows(rows, path, roots, tier, notes)
-    return read_rows(rows, path, roots, fractions, notes)
+        rows = cut_rows(rows, path, roots, tier, account)
+    return read_rows(rows, path, roots, fractions, account)
 
 
 def _columns(names: Collection[str], tier: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -88,9 +88,7 @@ def _json_rows(path: Path) -> list[Row]:
     return [Row(number, item) for number, item in enumerate(items, start=1)]
 
 
-def read_rows(
-    rows: Sequence[Row], path: Path, roots: Roots, fractions: Fractions, notes: Sequence[str]
-) -> list[Release]:
+def read_rows(rows: Sequence[Row], path: Path, roots: Roots, fractions: Fractions, account: Account) -> list[Release]:
     """Captions of rows, divided by language and split; see ``read_manifest``.
 
     Args:
@@ -98,7 +96,7 @@ def read_rows(
         path: the file that they come from.
         roots: as there.
         fractions: as there.
-        notes: what the user should know.
+        account: goes into every release.
     """
     json = path.suffix.lower() == ".json" and not any(row.place for row in rows)
     source = json_source(path) if json else Source(path, lambda numbers: _places(path, rows, numbers))
@@ -107,7 +105,7 @@ def read_rows(
     if not records.captions:
         reasons = [rejected.reason for rejected in records.rejected[:3]]
         what = "no line can be used" + "".join(f"\n    {reason}" for reason in reasons)
-        raise DataError(what, where=str(path), hint="a manifest has one caption a line below its header")
+        raise DataError(what, where=str(path), hint="a caption needs a picture, a recording, a language and a speaker")
     split_of = _splits(records.captions, reader, fractions)
     languages = _by_size(reader.language[caption.record] for caption in records.captions)
     first_split = min(set(split_of.values()), key=lambda split: (split != "train", split))
@@ -125,7 +123,7 @@ def read_rows(
         target(number_of(rejected), rejected.image_id).rejected.append(rejected)
     for duplicate in records.duplicates:
         target(number_of(duplicate), duplicate.image_id).duplicates.append(duplicate)
-    return [Release(language, roots.audio, splits[language], list(notes)) for language in languages]
+    return [Release(language, roots.audio, splits[language], list(account.notes), account.files) for language in languages]
 
 
 class _Reader:
@@ -142,7 +140,8 @@ class _Reader:
         cells = row.cells
         if not isinstance(cells, dict):
             raise ValueError(f"expected an object with the keys {', '.join(REQUIRED)}, got {str(cells)[:40]!r}")
-        self.language[number] = _language(text_of(cells, "lang"))
+        if cells.get("lang") or not row.problem:
+            self.language[number] = _language(text_of(cells, "lang"))
         if row.problem:
             raise ValueError(row.problem)
         image = below(_picture(cells), self.roots.images, "--images")
@@ -160,7 +159,7 @@ class _Reader:
         text = name_of(cells, "text", "")
         require_unicode(text)
         return Caption(
-            utterance=utterance_id(speaker, name),
+            utterance=utterance_id(speaker, row.utterance or name),
             speaker=speaker_id(speaker),
             image=image,
             image_id=self._ids[image],

@@ -24,6 +24,8 @@ class Row(NamedTuple):
     """Where it stands, when that is no line of the table: an annotation."""
     problem: str = ""
     """What is wrong with it, when its maker knows."""
+    utterance: str = ""
+    """Its id, when it has one already."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from vgspeech.corpora.captions import Release
+from vgspeech.corpora.captions import Account, Release
 from vgspeech.corpora.holdout import Fractions
 from vgspeech.corpora.ids import IMAGE_EXTENSIONS
 from vgspeech.corpora.manifest import read_rows
@@ -63,10 +63,10 @@ def read_tree(root: Path, images: Path, fractions: Fractions) -> list[Release]:
             strays.append(folder.path)
     if not rows:
         raise DataError("no recordings of the form <image>/<language>/<speaker>*.wav", where=str(root), hint=hint)
-    notes = []
+    account = Account()
     if strays:
-        notes.append(f"{len(strays)} files were left alone, being neither picture nor recording; the first: {strays[0]}")
-    return read_rows(rows, root, Roots(top, top), fractions, notes)
+        account.notes.append(f"{len(strays)} files were left alone, being neither picture nor recording; the first: {strays[0]}")
+    return read_rows(rows, root, Roots(top, top), fractions, account)
 
 
 def _common(root: Path, images: Path) -> Path:
