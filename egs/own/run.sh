@@ -7,7 +7,7 @@
 #   run.sh --manifest FILE --langs "bam fra"  a table with columns image, wav, lang, speaker (local/manifest_data_prep.sh --help)
 #   run.sh --tree DIR --langs "bam fra"       a folder tree <image>/<language>/<speaker>.wav
 #   run.sh --kaldi DIR --langs "bam fra"      a Kaldi data directory: wav.scp utt2spk utt2lang utt2image, perhaps segments
-#   run.sh --langs "bam fra" --stage train    later: start at a stage, by number or name
+#   and later, with the same options:         --stage train starts at a stage, by number or name
 #
 # docs/own-recordings.md is the guide. Several collections: give each a name with --corpus NAME, or a folder with --dir.
 set -euo pipefail

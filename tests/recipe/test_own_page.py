@@ -161,7 +161,7 @@ def test_every_command_of_the_page_runs(project: Project) -> None:
     project.run("--init-from exp/other", "--init-audio fra", kept, more="--tag warm --stop-stage 4")
     assert "started from" in (folder / "work/exp/small_own_warm/train.log").read_text()
     told = project.run("--train-config egs/own/conf/wav2vec2.yaml", status=2)
-    assert "local/fetch_weights.sh " in told
+    assert "fetch it once: " in told and "wav2vec2_fairseq_base_ls960.pth" in told
     told = project.run("--train-config egs/own/conf/pretrained.yaml", status=2)
     assert "local/fetch_weights.sh resnet18-imagenet" in told
     fetch_without_network(project)

@@ -141,6 +141,11 @@ def test_a_missing_tier_lists_those_that_are_there(own: Path) -> None:
         read(own)
 
 
+def test_a_forgotten_tier_is_asked_for(own: Path) -> None:
+    with pytest.raises(DataError, match=r"m.tsv:1: no column 'image'\n.*in which tier: --tier NAME"):
+        read(own, "")
+
+
 def test_a_missing_picture_is_named_with_file_tier_and_time(own: Path) -> None:
     write_image(own / "old/well.jpg")
     write_eaf(own / "rec/awa.eaf", ["Market", "markt", "well"])

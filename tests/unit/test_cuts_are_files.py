@@ -24,8 +24,6 @@ from vgspeech.datadir import ImageSet, SpeechSet
 from vgspeech.features import make_features, merge_features
 from vgspeech.files import read_json
 from vgspeech.images import merge_packed, pack_images
-from vgspeech.report.search_page import HEADER
-from vgspeech.tables import read_tsv
 
 RATE = 16000
 LENGTHS_MS = [600 + 35 * number for number in range(10)]
@@ -88,7 +86,9 @@ def call(monkeypatch: pytest.MonkeyPatch, verb: Any, *words: object) -> None:
     monkeypatch.chdir(here)
 
 
-def results(monkeypatch: pytest.MonkeyPatch, own: Path, work: Path, *options: str) -> Results:
+def results(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], own: Path, work: Path, *options: str
+) -> Results:
     """Stages 0 to 7 and two searches, with a model of random weights."""
     monkeypatch.chdir(own)
     data, model = work / "data/own", write_model(work / "exp/m", config())
@@ -103,13 +103,14 @@ def results(monkeypatch: pytest.MonkeyPatch, own: Path, work: Path, *options: st
         run(monkeypatch, "--model", model, "--data", data, "--split", "train", "--out", eval_dir / "embed", job)
     call(monkeypatch, score_retrieval, model, eval_dir / "embed", data, "train", eval_dir / "results.json")
     maps = eval_dir / "matchmaps"
-    call(monkeypatch, plot_matchmaps, "--captions", 2, model, eval_dir / "embed", data, "train", maps)
+    call(monkeypatch, plot_matchmaps, "--captions", 1, model, eval_dir / "embed", data, "train", maps)
     place = ("--embed", eval_dir / "embed", "--data", data, "--split", "train", "--top", 10)
-    found = []
+    found: list[list[str]] = []
     for query in (("--show", "p3.png"), ("--speak", "5.wav", "--as", "word"), ("--speak", "7.wav", "--as", "sentence")):
-        call(monkeypatch, search, *query, *place, "--out", work / "found", model)
-        for _, row in read_tsv(work / "found/results.tsv", HEADER):
-            found.append([speech.utt2image.get(cell, cell) for cell in row])
+        capsys.readouterr()
+        call(monkeypatch, search, *query, *place, model)
+        rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+        found += [[speech.utt2image.get(cell, cell) for cell in row] for row in rows[1:]]
     entries = read_json(maps / "captions.json")["captions"]
 
     def by_picture(path: Path) -> dict[str, Any]:
@@ -134,14 +135,16 @@ def same_arrays(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[key], other[key]) for key in one)
 
 
-def test_a_recording_cut_in_ten_gives_what_ten_files_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recording_cut_in_ten_gives_what_ten_files_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     torch.set_num_threads(1)
     plant(tmp_path / "own")
-    files = results(monkeypatch, tmp_path / "own", tmp_path / "files", "--manifest", "files.tsv")
-    assert len(files.embeddings) == len(files.images) == 10 and len(files.matchmaps) == len(files.pictures) == 2
+    files = results(monkeypatch, capsys, tmp_path / "own", tmp_path / "files", "--manifest", "files.tsv")
+    assert len(files.embeddings) == len(files.images) == 10 and len(files.matchmaps) == len(files.pictures) == 1
     assert len(files.found) == 3 * 20 and len({str(grid) for grid in files.embeddings.values()}) == 10
     for name, options in WAYS.items():
-        cuts = results(monkeypatch, tmp_path / "own", tmp_path / name, *options)
+        cuts = results(monkeypatch, capsys, tmp_path / "own", tmp_path / name, *options)
         for kind in ("features", "embeddings", "images", "matchmaps"):
             assert same_arrays(getattr(cuts, kind), getattr(files, kind)), (name, kind)
         for kind in ("scores", "pictures", "found"):

@@ -60,14 +60,22 @@ def read_manifest(path: Path, roots: Roots, fractions: Fractions, tier: str = ""
     if path.suffix.lower() == ".json":
         rows = _json_rows(path)
         names = dict.fromkeys(name for row in rows if isinstance(row.cells, dict) for name in row.cells)
-        account.notes += check_columns(list(names), str(path), *_columns(names, tier), OTHER_NAMES)
+        account.notes += _check_columns(list(names), str(path), tier)
     else:
         sheet = read_sheet(path)
-        account.notes += check_columns(sheet.columns, f"{path}:1", *_columns(sheet.columns, tier), OTHER_NAMES)
+        account.notes += _check_columns(sheet.columns, f"{path}:1", tier)
         rows = sheet.rows
     if tier:
         rows = cut_rows(rows, path, roots, tier, account)
     return read_rows(rows, path, roots, fractions, account)
+
+
+def _check_columns(names: Sequence[str], where: str, tier: str) -> list[str]:
+    """See that a manifest has its columns; notes about others."""
+    if not tier and {"image", "video"}.isdisjoint(names) and set(names) == set(REQUIRED[1:]):
+        hint = "name each caption's picture there; or, if annotations of long recordings do, say in which tier: --tier NAME"
+        raise DataError("no column 'image'", where=where, hint=hint)
+    return check_columns(names, where, *_columns(names, tier), OTHER_NAMES)
 
 
 def _columns(names: Collection[str], tier: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -105,7 +113,8 @@ def read_rows(rows: Sequence[Row], path: Path, roots: Roots, fractions: Fraction
     if not records.captions:
         reasons = [rejected.reason for rejected in records.rejected[:3]]
         what = "no line can be used" + "".join(f"\n    {reason}" for reason in reasons)
-        raise DataError(what, where=str(path), hint="a caption needs a picture, a recording, a language and a speaker")
+        hint = "a caption needs a picture, a recording, a language, a speaker; files lie elsewhere? --images DIR, --audio DIR"
+        raise DataError(what, where=str(path), hint=hint)
     split_of = _splits(records.captions, reader, fractions)
     languages = _by_size(reader.language[caption.record] for caption in records.captions)
     first_split = min(set(split_of.values()), key=lambda split: (split != "train", split))
