@@ -146,7 +146,7 @@ def test_columns_that_are_not_ours_are_noted(own):
         (["img/0.jpg", "C:\\rec\\x.wav", "fr", "awa"], "another machine"),
         (["img/0.jpg", "rm -rf x |", "fr", "awa"], "command"),
         (["img/0.jpg", "rec/fr/awa0.wav", "fr", "awa", "x"], "5 cells under 4 columns"),
-        (["img/1.jpg", "rec/fr/awa0.wav", "fr", "awa"], "is also that of record 1"),
+        (["img/1.jpg", "rec/fr/awa0.wav", "fr", "awa"], "is also that of record 1, "),
     ],
 )
 def test_bad_lines_are_listed_with_their_number(own, cells, reason):

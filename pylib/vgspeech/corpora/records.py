@@ -34,6 +34,7 @@ def collect(
     """
     records = SplitRecords()
     refused: dict[int, tuple[str, str]] = {}
+    namesakes: dict[int, int] = {}
     first_use: dict[tuple[str, str, float], int] = {}
     names: dict[str, int] = {}
     for number, item in enumerate(items, start=1):
@@ -47,11 +48,14 @@ def collect(
             reason = f"duplicate of record {earlier} in {source.path}"
             records.duplicates.append(Rejected(f"{label}#{number}", reason, caption.image_id))
         elif names.setdefault(caption.utterance, number) != number:
-            reason = f"utterance id {caption.utterance} is also that of record {names[caption.utterance]}"
-            refused[number] = reason, caption.image_id
+            namesakes[number] = names[caption.utterance]
+            refused[number] = f"utterance id {caption.utterance} is also that of", caption.image_id
         else:
             records.captions.append(caption)
-    places = source.places(refused)
+    places = source.places({*refused, *namesakes.values()})
+    for number, first in namesakes.items():
+        reason, image = refused[number]
+        refused[number] = f"{reason} record {first}, {places[first]}: the same recording, or two of one name", image
     records.rejected = [
         Rejected(f"{label}#{number}", f"{places[number]}: {reason}", image)
         for number, (reason, image) in refused.items()
