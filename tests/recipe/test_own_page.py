@@ -56,6 +56,7 @@ class Project:
             ["bash", "-c", f"{command} {more}"],
             cwd=self.folder,
             env=environment,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
