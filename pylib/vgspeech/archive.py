@@ -148,10 +148,7 @@ class _RecordReader(Mapping[str, Record], Generic[Record]):
 
     def __init__(self, scp: str | os.PathLike[str]) -> None:
         self.scp = Path(scp)
-        keys, self._paths, path_of, offsets, self._ranges = parse_scp(self.scp)
-        self._path_of = np.array(path_of, dtype=np.int32)
-        self._offsets = np.array(offsets, dtype=np.int64)
-        self._keys = np.array(keys, dtype=np.bytes_) if keys else np.empty(0, dtype="S1")
+        self._keys, self._paths, self._path_of, self._offsets, self._ranges = parse_scp(self.scp)
         in_order = bool(np.all(self._keys[:-1] <= self._keys[1:]))
         self._order = None if in_order else np.argsort(self._keys, kind="stable")
         self._check_unique()

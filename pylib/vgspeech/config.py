@@ -7,8 +7,11 @@ where a number is expected and a false where text is expected is refused.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
+import json
+import math
 import types
 import typing
 from collections.abc import Sequence
@@ -325,7 +328,8 @@ def load_config(
         try:
             values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
         except FileNotFoundError as error:
-            raise ConfigError("no such configuration file", where=where) from error
+            hint = "those that come with a recipe lie in its conf folder"
+            raise ConfigError("no such configuration file", where=where, hint=hint) from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"not YAML: {error}", where=where) from error
         if not isinstance(values, dict):
@@ -379,50 +383,58 @@ def _apply_override(values: dict[str, Any], override: str, option: str) -> None:
 
 def _build(schema: Any, values: Any, prefix: str, where: str) -> Any:
     """A dataclass from nested dictionaries."""
-    if not isinstance(values, dict):
-        raise ConfigError(f"'{prefix.rstrip('.')}' is a section of keys, not {values!r}", where=where)
     hints = typing.get_type_hints(schema)
-    known = [f.name for f in dataclasses.fields(schema)]
+    fields = {f.name: f for f in dataclasses.fields(schema)}
+    known = list(fields)
+    if not isinstance(values, dict):
+        hint = f"give one of its keys: {', '.join(f'{prefix}{name}' for name in known)}"
+        raise ConfigError(f"'{prefix.rstrip('.')}' is a section of keys, not {values!r}", where=where, hint=hint)
     arguments = {}
     for key, value in values.items():
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean '{prefix}{near[0]}'?" if near else f"known keys: {', '.join(known)}"
             raise ConfigError(f"unknown key '{prefix}{key}'", where=where, hint=hint)
-        arguments[key] = _convert(hints[key], value, f"{prefix}{key}", where)
+        arguments[key] = _convert(hints[key], value, f"{prefix}{key}", where, _default(fields[key], f"{prefix}{key}"))
     return schema(**arguments)
 
 
-def _convert(hint: Any, value: Any, key: str, where: str) -> Any:
-    """``value`` as type ``hint``, or a ConfigError."""
+def _default(field: dataclasses.Field[Any], key: str) -> str | None:
+    """A value that would do, in YAML, for those who gave one that does not."""
+    if field.default is dataclasses.MISSING:
+        return None
+    return f"the default is {key}: {json.dumps(plain_values(field.default), ensure_ascii=False)}"
+
+
+def _convert(hint: Any, value: Any, key: str, where: str, remedy: str | None) -> Any:
+    """``value`` as type ``hint``, or a ConfigError with the remedy."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in args:
             return None
         (hint,) = [arg for arg in args if arg is not type(None)]
-        return _convert(hint, value, key, where)
+        return _convert(hint, value, key, where, remedy)
     if dataclasses.is_dataclass(hint):
         return _build(hint, value, f"{key}.", where)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"'{key}' is a list, for example [a, b], not {value!r}", where=where)
-        return tuple(_convert(args[0], item, f"{key}[{i}]", where) for i, item in enumerate(value))
+            raise ConfigError(f"'{key}' is a list, for example [a, b], not {value!r}", where=where, hint=remedy)
+        return tuple(_convert(args[0], item, f"{key}[{i}]", where, remedy) for i, item in enumerate(value))
     if origin is Literal:
         if value in args and not isinstance(value, bool):
             return value
         near = difflib.get_close_matches(str(value), [str(a) for a in args], n=1)
-        hint_text = f"did you mean '{near[0]}'?" if near else None
+        hint_text = f"did you mean '{near[0]}'?" if near else remedy
         choices = ", ".join(str(a) for a in args)
         raise ConfigError(f"'{key}' is one of {choices}, not {value!r}", where=where, hint=hint_text)
     if hint is float and isinstance(value, str):
-        try:
-            return float(value)  # YAML 1.1 reads 1e-3 as text
-        except ValueError:
-            pass
+        with contextlib.suppress(ValueError):  # YAML 1.1 reads 1e-3 as text
+            value = float(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is hint:
+        value = float(value)
+    if type(value) is hint and (hint is not float or math.isfinite(value)):
         return value
-    expected = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
-    remedy = "put it in quotes: YAML reads a bare no, yes, on or off as true or false" if hint is str else None
+    expected = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text"}[hint]
+    if hint is str:
+        remedy = "put it in quotes: YAML reads a bare no, yes, on or off as true or false"
     raise ConfigError(f"'{key}' is {expected}, not {value!r}", where=where, hint=remedy)

@@ -11,6 +11,8 @@ from vgspeech.errors import ConfigError
 from vgspeech.pretrained import fetched_copy, read_weights_table
 from vgspeech.speech_networks import check_speech_model
 
+VGG16_PIXELS = 16
+"""A side of one cell: four poolings without padding. The other networks pad."""
 _TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z")
 
 
@@ -32,6 +34,11 @@ def check_model_config(config: ExperimentConfig) -> None:
         raise ConfigError(
             f"image.resize is {config.image.resize}, smaller than image.image_size {config.image.image_size}",
             hint="the shorter side is resized to image.resize before a square of image_size is cut out: make it as large",
+        )
+    if config.image.type == "vgg16" and config.image.image_size < VGG16_PIXELS:
+        raise ConfigError(
+            f"image.image_size is {config.image.image_size}, less than a cell of vgg16",
+            hint=f"give at least {VGG16_PIXELS} pixels",
         )
     if config.image.type == "small":
         _positive("image.stem_width", config.image.stem_width)

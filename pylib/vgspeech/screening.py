@@ -26,6 +26,8 @@ _UNIT = {torch.bfloat16: 2.0**-8, torch.float32: 0.0}
 """Largest relative change when a sum is rounded to what the product of two matrices of that type is returned in."""
 _SUM = 2.0**-24
 """float32: largest relative change by one addition."""
+_PAIRS = 128
+"""Pairs in one product on a GPU: 300 MB of float64 with 14 x 14 cells and captions of 20 s."""
 
 
 class Listed(NamedTuple):
@@ -101,6 +103,8 @@ def chosen_misa(cells: Tensor, captions: Listed, wanted: Tensor, dtype: torch.dt
     Returns:
         (number wanted,) float32.
     """
+    if cells.is_cuda:
+        return chosen_at_once(cells, captions, wanted, dtype)
     device, lengths = cells.device, captions.lengths
     wanted = wanted.cpu()
     scores = torch.zeros(wanted.shape)
@@ -114,6 +118,24 @@ def chosen_misa(cells: Tensor, captions: Listed, wanted: Tensor, dtype: torch.dt
         best = (cells[image].to(dtype) @ frames.t()).amax(0)
         scores[rows, image] = part._replace(frames=frames).mean(best).float().cpu()
     return scores[wanted]
+
+
+def chosen_at_once(cells: Tensor, captions: Listed, wanted: Tensor, dtype: torch.dtype) -> Tensor:
+    """As :func:`chosen_misa`, many pairs in one product: a GPU takes longer to start one for each image than to compute it."""
+    device = cells.device
+    rows, images = wanted.cpu().nonzero(as_tuple=True)
+    lengths, starts = captions.lengths[rows], (captions.lengths.cumsum(0) - captions.lengths)[rows]
+    scores = torch.zeros(len(rows))
+    if not len(rows):
+        return scores
+    for pairs in lengths.argsort(stable=True).split(_PAIRS):  # of similar length, so that little is padding
+        sizes = lengths[pairs, None]
+        steps = torch.arange(int(sizes.max()))
+        frames = captions.frames[(starts[pairs, None] + torch.minimum(steps, sizes - 1)).to(device)].to(dtype)
+        best = (frames @ cells[images[pairs].to(device)].to(dtype).transpose(1, 2)).amax(2)
+        mean = best.masked_fill((steps >= sizes).to(device), 0.0).sum(1) / sizes.squeeze(1).to(device)
+        scores[pairs] = mean.float().cpu()
+    return scores
 
 
 class Screen:

@@ -26,6 +26,8 @@ BLOCK_ELEMENTS = 1 << 24
 _BEST_BLOCK = {torch.float32: (512, 1 << 19), torch.bfloat16: (1024, 1 << 23)}
 """Frames, and dot products, of the blocks in which maxima are found fastest: float32 ones stay in a processor's cache,
 bfloat16 ones are multiplied so much faster that starting a block counts for more (measured on one core with AMX)."""
+_GPU_FRAMES = 2048
+"""Frames of a block on a GPU, where every block waits to be started: the fewer the better."""
 
 
 def pool_frames(frames: Tensor, lengths: Tensor) -> Tensor:
@@ -129,6 +131,8 @@ def best_cells(cells: Tensor, frames: Tensor, block: int) -> Tensor:
     images, per_image, dim = cells.shape
     best = frames.new_empty(images, len(frames))
     frames_at_once, products = _BEST_BLOCK.get(frames.dtype, _BEST_BLOCK[torch.float32])
+    if frames.is_cuda:
+        frames_at_once, products = _GPU_FRAMES, block
     block = min(block, products)
     width = max(1, min(frames_at_once, block // per_image))
     height = max(1, block // (width * per_image))

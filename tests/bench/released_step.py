@@ -47,7 +47,7 @@ class Quantizer(nn.Module):
         weight = self._embedding.weight
         distances = listed.pow(2).sum(1, keepdim=True) + weight.pow(2).sum(1) - 2 * listed @ weight.t()
         codes = distances.argmin(1)
-        one_hot = torch.zeros(len(codes), len(weight)).scatter_(1, codes[:, None], 1)
+        one_hot = torch.zeros(len(codes), len(weight), device=x.device).scatter_(1, codes[:, None], 1)
         values = one_hot @ weight
         loss = (values.detach() - listed)[valid].pow(2).mean()
         if self.training:
@@ -76,19 +76,19 @@ class AudioNet(nn.Module):
             self.add_module(f"quant{position}", Quantizer(codes, widths[position - 1]))
 
     def forward(self, mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 40, T) -> (B, C, 1, T / 16) and the sum of the quantisers' losses."""
+        """(B, 40, T) and (B,), on one device -> (B, C, 1, T / 16) and the sum of the quantisers' losses."""
         x, loss, whole = F.relu(self.bn1(self.conv1(mel[:, None]))), mel.new_zeros(()), mel.shape[-1]
         for number in range(5):
             if number:
                 x = getattr(self, f"layer{number}")(x)
             if number + 1 in self.positions:
                 ends = lengths * x.shape[-1] / whole
-                valid = (torch.arange(x.shape[-1]) < ends[:, None]).flatten()
+                valid = (torch.arange(x.shape[-1], device=x.device) < ends[:, None]).flatten()
                 x, more = getattr(self, f"quant{number + 1}")(x, valid)
                 loss = loss + more
             if self.training and number < 2:
-                draw = torch.rand(x.shape[-1])
-                source = torch.arange(x.shape[-1]) + (draw >= 0.88).long() - (draw < 0.12).long() + 1
+                draw = torch.rand(x.shape[-1], device=x.device)
+                source = torch.arange(x.shape[-1], device=x.device) + (draw >= 0.88).long() - (draw < 0.12).long() + 1
                 x = x[..., source.clamp(0, x.shape[-1] - 1)]
         return x, loss
 
@@ -105,7 +105,7 @@ def image_net(dim: int) -> nn.Module:
 
 def rank_loss(image: Tensor, audio: Tensor, lengths: Tensor) -> Tensor:
     """Sampled and semi-hard hinge losses of the pooled dot product, margin 1, one pair after the other."""
-    pooled = torch.stack([a[:, 0, : max(1, int(n) // 16)].mean(1) for a, n in zip(audio, lengths, strict=True)])
+    pooled = torch.stack([a[:, 0, : max(1, n // 16)].mean(1) for a, n in zip(audio, lengths.tolist(), strict=True)])
     vectors, count = image.mean((2, 3)), len(image)
     scores = vectors @ pooled.t()
     loss = scores.new_zeros(())

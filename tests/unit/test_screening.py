@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from vgspeech import screening
 from vgspeech.retrieval import stream_ranks
-from vgspeech.screening import Screen, chosen_misa, list_frames, rough_misa
+from vgspeech.screening import Screen, chosen_at_once, chosen_misa, list_frames, rough_misa
 
 
 def corpus(items: int, dim: int, signal: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -40,6 +41,19 @@ def test_no_score_is_further_off_than_its_bound(dtype: torch.dtype, size: float)
     wanted = torch.rand(12, 12) < 0.4
     for precise in (torch.float32, torch.float64):
         torch.testing.assert_close(chosen_misa(grids.flatten(1, 2), listed, wanted, precise), exact[wanted])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pairs_of_a_gpu_have_the_same_scores(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How pairs are scored again there, here on the processor: in blocks of five, each filled up to its longest caption."""
+    monkeypatch.setattr(screening, "_PAIRS", 5)
+    grids, frames, lengths = corpus(12, 64, 0.5)
+    cells, listed = grids.flatten(1, 2), list_frames(frames, lengths)
+    for part in (0.0, 0.3, 1.1):
+        wanted = torch.rand(12, 12, generator=torch.Generator().manual_seed(1)) < part
+        found = chosen_at_once(cells, listed, wanted, dtype)
+        torch.testing.assert_close(found, chosen_misa(cells, listed, wanted, dtype))
+        assert found.dtype == torch.float32 and len(found) == int(wanted.sum())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])

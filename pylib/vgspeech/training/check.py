@@ -11,7 +11,7 @@ from vgspeech.speech_networks import speech_weights_remedy
 
 _AT_LEAST = {
     "training.epochs": 1,
-    "training.batch_size": 1,
+    "training.batch_size": 2,
     "training.max_frames": 1,
     "training.length_pool": 0,
     "training.accumulate": 1,
@@ -26,6 +26,9 @@ _AT_LEAST = {
     "training.keep_best": 1,
     "training.checkpoint_minutes": 0,
     "loss.margin": 0,
+    "loss.image_language_weight": 0,
+    "loss.language_language_weight": 0,
+    "audio.commitment_weight": 0,
     "augment.image_shift": 0,
     "augment.mel_shift": 0,
     "augment.frequency_mask": 0,
@@ -58,6 +61,7 @@ def check_training_config(config: ExperimentConfig, dev_split: str | None = "dev
         if not 0 <= _value(config, key) < 1:
             raise ConfigError(f"{key} is {_value(config, key)}", hint="give a number from 0 to below 1")
     _check_training(config, dev_split)
+    _check_loss(config)
     if config.speech_model.name != "none":
         _check_samples(config)
     if not 0 < config.augment.image_crop_scale <= 1:
@@ -65,11 +69,25 @@ def check_training_config(config: ExperimentConfig, dev_split: str | None = "dev
             f"augment.image_crop_scale is {config.augment.image_crop_scale}",
             hint="give an area fraction above 0, at most 1 (no crops)",
         )
+    if config.augment.image_shift >= config.image.image_size:
+        raise ConfigError(
+            f"augment.image_shift is {config.augment.image_shift} but image.image_size is {config.image.image_size}",
+            hint="shift by fewer pixels than an image has",
+        )
     for speed in config.augment.speed:
         if not 0.5 <= speed <= 2:
             raise ConfigError(f"augment.speed holds {speed}", hint="give factors from 0.5 to 2: [0.9, 1.0, 1.1]")
-    if config.loss.type == "triplet" and not config.loss.mining:
+
+
+def _check_loss(config: ExperimentConfig) -> None:
+    loss, several = config.loss, len(config.languages) > 1
+    if loss.type == "triplet" and not loss.mining:
         raise ConfigError("loss.mining is empty", hint="name at least one: [sampled, semihard]")
+    if loss.image_language_weight == 0 and (loss.language_language_weight == 0 or not several):
+        raise ConfigError(
+            "loss.image_language_weight is 0 and no pair of languages has a weight: nothing could be learned",
+            hint="give loss.image_language_weight a number above 0" + " (or loss.language_language_weight)" * several,
+        )
 
 
 def _check_samples(config: ExperimentConfig) -> None:
@@ -92,8 +110,11 @@ def _check_samples(config: ExperimentConfig) -> None:
 
 def _check_training(config: ExperimentConfig, dev_split: str | None) -> None:
     settings = config.training
-    if settings.learning_rate <= 0:
-        raise ConfigError(f"training.learning_rate is {settings.learning_rate}", hint="give a number above 0")
+    if config.seed < 0:
+        raise ConfigError(f"seed is {config.seed}", hint="give a whole number of at least 0")
+    for key in ("learning_rate", "step_factor"):
+        if getattr(settings, key) <= 0:
+            raise ConfigError(f"training.{key} is {getattr(settings, key)}", hint="give a number above 0")
     if settings.gradient_cache < 0 or settings.gradient_cache == 1:
         raise ConfigError(
             f"training.gradient_cache is {settings.gradient_cache}",

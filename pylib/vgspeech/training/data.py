@@ -7,6 +7,7 @@ before any file is read and before rows are dealt out to processes.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -142,11 +143,18 @@ class EpochBatches(Dataset[Batch]):
             num_workers=workers,
             pin_memory=pin_memory,
             collate_fn=_as_it_is,
-            worker_init_fn=ignore_stop_signals,
+            worker_init_fn=_start_worker,
         )
         with signals_held_back():  # until the workers, which start here, ignore them
             batches = iter(loader)
         return batches
+
+
+def _start_worker(worker: int) -> None:
+    """In a process that prepares batches. What it shares with the main process is left out of garbage collection, which
+    would write a mark into every object, and so copy the memory that they lie in."""
+    ignore_stop_signals(worker)
+    gc.freeze()
 
 
 def _as_it_is(batch: Any) -> Any:

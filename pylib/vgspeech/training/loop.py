@@ -8,60 +8,35 @@ precision, threads, processes and CPU type, which are recorded and re-imposed).
 from __future__ import annotations
 
 import dataclasses
-import json
+import math
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from vgspeech.config import ExperimentConfig, load_config, save_config
-from vgspeech.datadir import present_languages
-from vgspeech.embedding import embed_split, full_float32
+from vgspeech.embedding import full_float32
 from vgspeech.errors import DataError, Interrupted
-from vgspeech.files import append_line, atomic_write
 from vgspeech.models import GroundingModel, build_model, save_weights
-from vgspeech.retrieval import RetrievalTable, evaluate
 from vgspeech.training.average import WeightAverage
-from vgspeech.training.board import Board
 from vgspeech.training.cached_grids import cached_grids
 from vgspeech.training.check import check_training_config
 from vgspeech.training.checkpoint import load_checkpoint, record_start, same_experiment, save_checkpoint, start_facts
 from vgspeech.training.codebook_start import start_codebooks
-from vgspeech.training.codebooks import codebook_usage, revive_codes, start_counting
+from vgspeech.training.codebooks import revive_codes, start_counting
 from vgspeech.training.data import EpochBatches
 from vgspeech.training.distributed import Processes
 from vgspeech.training.initial import load_initial
 from vgspeech.training.inputs import Pictures
+from vgspeech.training.journal import GRADIENT_NORM, Journal, Line, epoch_line, spoken
 from vgspeech.training.schedule import freeze_image, make_optimizer, schedule, set_schedule
-from vgspeech.training.selection import Scores, keep_weights, out_of_patience, ranked
+from vgspeech.training.selection import keep_weights, out_of_patience, ranked, validate
 from vgspeech.training.signals import StopRequest
+from vgspeech.training.state import State
 from vgspeech.training.step import backward, choose_precision, make_scaler, update
 from vgspeech.training.training_set import TrainingSet, front_end_settings, load_training_set
-
-
-@dataclass
-class State:
-    """How far a training has come; with model, optimiser and the like this is a checkpoint."""
-
-    epoch: int = 1
-    """The epoch under way."""
-    step: int = 0
-    """Its finished batches."""
-    sums: dict[str, float] = field(default_factory=dict)
-    """Losses summed over these."""
-    counts: dict[str, int] = field(default_factory=dict)
-    """Batches that had each of these losses: a batch may lack a language."""
-    seconds: float = 0.0
-    """How long they took."""
-    history: list[dict[str, Any]] = field(default_factory=list)
-    """The lines of metrics.jsonl."""
-    best: Scores = field(default_factory=list)
-    """The best epochs on the development set, the first of them best.pt."""
-    finished: bool = False
-    codebook_start: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Codebooks that started from data, until the first epoch's line tells."""
 
 
 def train(
@@ -113,7 +88,7 @@ def train(
             record_start(out / "training.json", start_facts(config, processes) | splits)
     with StopRequest(then_exit) as stop:
         trainer = Trainer(model, training_set, out, processes, stop)
-        trainer.log(f"{train_split}: {training_set.summary}; {config.training.precision} on {processes.device}")
+        trainer.journal.say(f"{train_split}: {training_set.summary}; {config.training.precision} on {processes.device}")
         return trainer.run(data, dev_split)
 
 
@@ -124,8 +99,9 @@ class Trainer:
         self, model: GroundingModel, training_set: TrainingSet, out: Path, processes: Processes, stop: StopRequest
     ) -> None:
         self.config, self.model, self.out, self.processes, self.stop = model.config, model, out, processes, stop
-        self.training_set = training_set
+        self.training_set, self.journal = training_set, Journal(out, processes)
         self.state = State()
+        self.norms: list[Tensor] = []
         self.saved_at = time.monotonic()
         settings = self.config.training
         checkpoint = load_checkpoint(out / "checkpoints")
@@ -142,25 +118,20 @@ class Trainer:
             model.image.compile()
         self.interrupted = out / "checkpoints" / "interrupted"
         """Tells steps/train.sh that the processes stopped on purpose: torchrun turns every exit status into 1."""
-        self.board = None
         if processes.first:
             self.interrupted.unlink(missing_ok=True)
-            # A run killed between two files may have left a line too many or too few: the checkpoint decides.
-            with atomic_write(out / "metrics.jsonl") as stream:
-                stream.writelines(json.dumps(line) + "\n" for line in self.state.history)
-            if settings.tensorboard:
-                self.board = Board(out / "tensorboard", self.state.epoch)
+        self.journal.go_on(self.state.history, self.state.epoch, settings.tensorboard)
 
     def _start_from(self, start: str, audio: str) -> None:
         """Weights of another model, and codebooks that it lacks from data."""
         initial = load_initial(self.model, start, audio)
-        self.log(initial.summary)
+        self.journal.say(initial.summary)
         if initial.new_codebooks and self.config.training.codebook_start == "kmeans":
             self.state.codebook_start = start_codebooks(
                 self.model, self.training_set, initial.new_codebooks, self.processes
             )
             for name, about in self.state.codebook_start.items():
-                self.log(f"{name}: {about['codes']} codes by k-means of {about['frames']} frames")
+                self.journal.say(f"{name}: {about['codes']} codes by k-means of {about['frames']} frames")
 
     def run(self, data: Path, dev_split: str | None) -> str:
         """All epochs that are left."""
@@ -170,14 +141,10 @@ class Trainer:
                 raise DataError("training was finished, its result is gone", where=str(best), hint="train with --force")
             return f"Training was finished before ({state.epoch - 1} epochs): {best} is kept ({self._choice()})."
         if state.epoch > 1 or state.step:
-            self.log(f"going on at epoch {state.epoch}, after {state.step} steps of it")
+            self.journal.say(f"going on at epoch {state.epoch}, after {state.step} steps of it")
         while not self.state.finished:
             self._epoch()
-            line = self._finish_epoch(data, dev_split)
-            if self.processes.first:
-                append_line(self.out / "metrics.jsonl", json.dumps(line))
-            if self.board is not None:
-                self.board.write(line)
+            self.journal.add(self._finish_epoch(data, dev_split))
             if not self.state.finished:
                 self._pause(False)
         return f"Trained {self.state.epoch - 1} epochs: {best} ({self._choice()})."
@@ -196,14 +163,14 @@ class Trainer:
             size = min(group, len(batches) - first)
             losses = backward(self.model, self.scaler, batch, processes, state.epoch, state.step, size)
             state.step += 1
-            for name, value in losses.items():
-                state.sums[name] = state.sums.get(name, 0.0) + value
-                state.counts[name] = state.counts.get(name, 0) + 1
+            state.add(losses)
             if state.step < first + size:
                 continue  # the update, and with it a checkpoint, waits for the rest of the group
             past = (state.epoch - 1) * updates + first // group
             set_schedule(self.optimizer, *schedule(settings, past, settings.epochs * updates, updates))
-            update(self.model, self.optimizer, self.scaler, processes)
+            norm = update(self.model, self.optimizer, self.scaler, processes)
+            if norm is not None:
+                self.norms.append(norm)
             if self.average is not None:
                 self.average.update(self.model, past + 1)
             now = time.monotonic()
@@ -211,20 +178,12 @@ class Trainer:
             started = now
             self._pause(now - self.saved_at > 60 * settings.checkpoint_minutes and state.step < len(batches))
 
-    def _finish_epoch(self, data: Path, dev_split: str | None) -> dict[str, Any]:
+    def _finish_epoch(self, data: Path, dev_split: str | None) -> Line:
         """Validate when due, keep the best weights, and write a checkpoint that starts the next epoch."""
         state, settings = self.state, self.config.training
         last = state.epoch == settings.epochs
-        means = {name: total / state.counts[name] for name, total in state.sums.items()}
-        line: dict[str, Any] = {"epoch": state.epoch, "loss": means.pop("loss"), "losses": means}
-        line["learning_rate"] = self.optimizer.param_groups[0]["lr"]
-        if self.model.log_scale.requires_grad:
-            line["scale"] = self.model.scale().item()
-        if self.model.quantizers():
-            line["codebooks"] = codebook_usage(self.model)
-        if state.codebook_start:
-            line["codebook_start"] = state.codebook_start
-        line["seconds"] = round(state.seconds, 3)
+        self._count_norms()
+        line = epoch_line(state, self.model, self.optimizer)
         state.history.append(line)
         kept = self.model if self.average is None else self.average.model
         if self.processes.first and dev_split is None and last:
@@ -239,8 +198,8 @@ class Trainer:
         if settings.revive_codes:
             line["revived_codes"] = revive_codes(self.model, self.config.seed, state.epoch)
         start_counting(self.model)
-        self.log(_spoken(line))
-        self.state = State(epoch=state.epoch + 1, history=state.history, best=state.best, finished=finished)
+        self.journal.say(spoken(line))
+        self.state = state.next_epoch(finished)
         self._save()
         return line
 
@@ -251,7 +210,7 @@ class Trainer:
         grids = cached_grids(self.model, pictures, self.config, self.processes.device)
         self.training_set = dataclasses.replace(self.training_set, pictures=grids)
         size, seconds = grids.values.nbytes / 2**20, time.monotonic() - started
-        self.log(f"the frozen backbone saw all images once: {size:.0f} MB, {seconds:.1f} s")
+        self.journal.say(f"the frozen backbone saw all images once: {size:.0f} MB, {seconds:.1f} s")
 
     def _pause(self, due: bool) -> None:
         """Between two updates: write a checkpoint when one is due, and stop, all processes alike, if a signal asks for it."""
@@ -262,14 +221,22 @@ class Trainer:
             state = self.state
             if self.processes.first:
                 self.interrupted.touch()
-            self.log(f"stopped by a signal in epoch {state.epoch}, after {state.step} steps of it")
+            self.journal.say(f"stopped by a signal in epoch {state.epoch}, after {state.step} steps of it")
             raise Interrupted(
                 f"stopped in epoch {state.epoch} of {self.config.training.epochs}; a checkpoint was written",
                 where=str(self.out),
                 hint="run the same command again to go on",
             )
 
+    def _count_norms(self) -> None:
+        """Not after every update, because reading a number waits for the GPU. float16: those that overflowed change nothing."""
+        for norm in torch.stack(self.norms).tolist() if self.norms else []:
+            if math.isfinite(norm):
+                self.state.add({GRADIENT_NORM: norm})
+        self.norms.clear()
+
     def _save(self) -> None:
+        self._count_norms()
         if self.processes.first:
             content = {
                 "model": self.model.state_dict(),
@@ -300,27 +267,3 @@ class Trainer:
             return "the last epoch"
         r10, r1, _ = self.state.best[0]
         return f"the best development R@10 {100 * r10:.1f}, R@1 {100 * r1:.1f}"
-
-    def log(self, text: str) -> None:
-        """One line to the terminal and to train.log."""
-        if self.processes.first:
-            print(text, flush=True)
-            append_line(self.out / "train.log", f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
-
-
-def validate(model: GroundingModel, data: Path, split: str) -> RetrievalTable:
-    """Retrieval on a development split, in float32; the model is in evaluation mode afterwards."""
-    languages = present_languages(model.config, data, split)
-    images, captions = embed_split(model.eval(), data, split, languages)
-    return evaluate(images, captions, model.config.similarity, draws=0)
-
-
-def _spoken(line: dict[str, Any]) -> str:
-    """One epoch in a line of the log."""
-    terms = ", ".join(f"{name} {value:.3f}" for name, value in line["losses"].items())
-    text = f"epoch {line['epoch']}: loss {line['loss']:.3f} ({terms}), {line['seconds']:.1f} s"
-    for name, usage in line.get("codebooks", {}).items():
-        text += f"; {name} perplexity {usage['perplexity']:.1f}, {usage['dead']} dead"
-    if "dev" in line:
-        text += f"; dev R@10 {100 * line['dev']['r10']:.1f}, R@1 {100 * line['dev']['r1']:.1f}"
-    return text

@@ -6,10 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vgspeech.datadir import present_languages
+from vgspeech.embedding import embed_split
 from vgspeech.models import GroundingModel, save_weights
+from vgspeech.retrieval import RetrievalTable, evaluate
 
 Scores = list[list[float]]
 """R@10, R@1 and number of an epoch, the best first."""
+
+
+def validate(model: GroundingModel, data: Path, split: str) -> RetrievalTable:
+    """Retrieval on a development split, in float32; the model is in evaluation mode afterwards."""
+    languages = present_languages(model.config, data, split)
+    images, captions = embed_split(model.eval(), data, split, languages)
+    return evaluate(images, captions, model.config.similarity, draws=0)
 
 
 def ranked(best: Scores, r10: float, r1: float, epoch: int, keep: int) -> Scores:

@@ -78,17 +78,23 @@ def backward(
 
 def update(
     model: GroundingModel, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, processes: Processes
-) -> None:
-    """Change the weights by the gradients of all processes, and forget these; move the codebooks."""
+) -> torch.Tensor | None:
+    """Change the weights by the gradients of all processes, and forget these; move the codebooks.
+
+    Returns:
+        Norm () of all gradients together before they were clipped, still on the device; None where nothing is clipped.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
     sum_gradients(parameters, processes)
+    norm = None
     if model.config.training.clip_norm > 0:
         scaler.unscale_(optimizer)
-        torch.nn.utils.clip_grad_norm_(parameters, model.config.training.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, model.config.training.clip_norm)
     scaler.step(optimizer)
     scaler.update()
     optimizer.zero_grad(set_to_none=True)
     model.update_codebooks()
+    return norm
 
 
 def choose_precision(
