@@ -82,6 +82,8 @@ def weights_path(config: ImageEncoderConfig) -> Path:
 
 def weights_remedy(config: ImageEncoderConfig) -> str:
     """What to do when ``image.weights`` does not serve."""
+    if config.type == "small":
+        return "set image.weights: none, or an image.type that weights are published of: resnet18"
     named = [name for name in read_weights_table() if name.startswith(f"{config.type}-")]
     fetch = f"name {' or '.join(named)} (local/fetch_weights.sh fetches it), " if named else ""
     return f"{fetch}give a file of {config.type} weights as torchvision publishes them, or none to start from scratch"

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from training_processes import ALONE
 from vgspeech.config import ExperimentConfig, load_config
 from vgspeech.errors import ConfigError
 from vgspeech.model_check import check_model_config
 from vgspeech.training.check import check_training_config
+from vgspeech.training.loop import train
 
 WRONG_KIND = [
     ("training.epohcs=1", "unknown key 'training.epohcs'", "did you mean 'training.epochs'?"),
@@ -37,6 +39,7 @@ IMPOSSIBLE = [
     ("augment.image_shift=224", "augment.image_shift is 224 but image.image_size is 224", "fewer pixels"),
     ("image={type: vgg16, image_size: 8}", "image.image_size is 8, less than a cell of vgg16", "at least 16"),
     ("training.init_from=exp/nowhere", "training.init_from: no such file or model directory: exp/nowhere", "train that"),
+    ("image={type: small, weights: nowhere.pth}", "image.weights: no such file: nowhere.pth", "image.weights: none"),
     ("image.weights=nowhere.pth", "image.weights: no such file: nowhere.pth", "give a file of resnet50 weights"),
 ]
 
@@ -57,6 +60,13 @@ def test_an_impossible_entry_is_told_with_a_remedy(change: str, what: str, remed
         check_model_config(config)
         check_training_config(config)
     assert what in caught.value.what and remedy in (caught.value.hint or "")
+
+
+def test_training_looks_at_its_settings_before_its_data(tmp_path: Path) -> None:
+    config = load_config(ExperimentConfig, None, ["audio.kernel=4"])
+    with pytest.raises(ConfigError, match=r"audio\.kernel is 4"):
+        train(config, tmp_path / "nowhere", tmp_path / "out", ALONE, train_split="train", dev_split="dev")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:

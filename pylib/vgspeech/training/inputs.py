@@ -123,7 +123,7 @@ class Pictures:
                 for picture, crop in zip(pictures, changes.crop, strict=True)
             ]
         picture_of = np.repeat(np.arange(len(pictures)), [len(picture) for picture in pictures])
-        return shift_and_flip(torch.stack([image for picture in pictures for image in picture]), changes.rows(picture_of))
+        return shift_and_flip([image for picture in pictures for image in picture], changes.rows(picture_of))
 
 
 class Grids:

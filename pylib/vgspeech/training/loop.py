@@ -19,6 +19,7 @@ from torch import Tensor
 from vgspeech.config import ExperimentConfig, load_config, save_config
 from vgspeech.embedding import full_float32
 from vgspeech.errors import DataError, Interrupted
+from vgspeech.model_check import check_model_config
 from vgspeech.models import GroundingModel, build_model, save_weights
 from vgspeech.training.average import WeightAverage
 from vgspeech.training.cached_grids import cached_grids
@@ -68,6 +69,7 @@ def train(
         Interrupted: SIGTERM, SIGINT or SIGUSR1 came; a checkpoint was written.
         VgspeechError: the loss is not finite any more.
     """
+    check_model_config(config)
     check_training_config(config, dev_split)
     full_float32()
     config = dataclasses.replace(config, front_end_settings=front_end_settings(data, train_split, config))
