@@ -143,14 +143,14 @@ class EpochBatches(Dataset[Batch]):
             num_workers=workers,
             pin_memory=pin_memory,
             collate_fn=_as_it_is,
-            worker_init_fn=_start_worker,
+            worker_init_fn=start_worker,
         )
         with signals_held_back():  # until the workers, which start here, ignore them
             batches = iter(loader)
         return batches
 
 
-def _start_worker(worker: int) -> None:
+def start_worker(worker: int) -> None:
     """In a process that prepares batches. What it shares with the main process is left out of garbage collection, which
     would write a mark into every object, and so copy the memory that they lie in."""
     ignore_stop_signals(worker)
