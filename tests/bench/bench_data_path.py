@@ -40,7 +40,7 @@ from vgspeech.config import (
 )
 from vgspeech.images import to_tensor
 from vgspeech.tables import write_table
-from vgspeech.training.data import EpochBatches, start_worker
+from vgspeech.training.data import EpochBatches
 from vgspeech.training.training_set import load_training_set
 
 FRAMES, BINS, SIDE, SIZE, BATCH = 1000, 40, 256, 224, 64
@@ -187,12 +187,7 @@ def workers(training_set: Any, config: ExperimentConfig) -> None:
     batches = EpochBatches(training_set, config, 1, 0, 1)
     seen: dict[int, list[float]] = {}
     loader = DataLoader(
-        Touched(batches),
-        batch_size=None,
-        sampler=range(len(batches)),
-        num_workers=2,
-        collate_fn=lambda sizes: sizes,
-        worker_init_fn=start_worker,
+        Touched(batches), batch_size=None, sampler=range(len(batches)), num_workers=2, collate_fn=lambda sizes: sizes
     )
     for worker, size in loader:
         seen.setdefault(int(worker), []).append(float(size))

@@ -7,7 +7,6 @@ before any file is read and before rows are dealt out to processes.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -43,7 +42,33 @@ class BatchPlan(NamedTuple):
     """Language -> (n,) the caption chosen for each of these rows."""
 
 
-def plan_epoch(data: TrainingSet, batch_size: int, seed: int, epoch: int, length_pool: int = 0) -> list[BatchPlan]:
+class EpochPlan:
+    """The batches of one epoch, each made when it is asked for. Few arrays, because every worker process shares them: of
+    thousands of objects it would copy the memory by counting its references to them.
+
+    Args:
+        order: (images,) all images.
+        edges: (batches, 2) where each batch begins and ends in ``order``.
+        chosen: language -> (images,) the caption of each image; -1 where it has none.
+    """
+
+    def __init__(self, order: Indices, edges: Indices, chosen: Mapping[str, Indices]) -> None:
+        self._order, self._edges, self._chosen = order, edges, chosen
+
+    def __len__(self) -> int:
+        return len(self._edges)
+
+    def __getitem__(self, step: int) -> BatchPlan:
+        start, end = self._edges[step]
+        images = self._order[start:end]
+        rows = {language: np.flatnonzero(captions[images] >= 0) for language, captions in self._chosen.items()}
+        return BatchPlan(images, rows, {lang: self._chosen[lang][images[rows[lang]]] for lang in rows})
+
+    def __iter__(self) -> Iterator[BatchPlan]:
+        return map(self.__getitem__, range(len(self)))
+
+
+def plan_epoch(data: TrainingSet, batch_size: int, seed: int, epoch: int, length_pool: int = 0) -> EpochPlan:
     """The batches of one epoch: every image once, sizes differ by one at most and none exceeds ``batch_size``.
 
     Args:
@@ -58,14 +83,12 @@ def plan_epoch(data: TrainingSet, batch_size: int, seed: int, epoch: int, length
         chosen[language] = np.where(counts > 0, captions.first[:-1] + (draws * counts).astype(np.int64), -1)
     if length_pool:
         order = _sorted_in_pools(order, _frames_of_images(data, chosen), length_pool * batch_size)
-    batches = np.array_split(order, -(-len(order) // batch_size))
+    count = -(-len(order) // batch_size)
+    ends = np.cumsum(len(order) // count + (np.arange(count) < len(order) % count))
+    edges = np.column_stack([np.append(0, ends[:-1]), ends])
     if length_pool:
-        batches = [batches[i] for i in np.random.default_rng([seed, POOLS, epoch]).permutation(len(batches))]
-    plans = []
-    for images in batches:
-        rows = {language: np.flatnonzero(captions[images] >= 0) for language, captions in chosen.items()}
-        plans.append(BatchPlan(images, rows, {lang: chosen[lang][images[rows[lang]]] for lang in rows}))
-    return plans
+        edges = edges[np.random.default_rng([seed, POOLS, epoch]).permutation(count)]
+    return EpochPlan(order, edges, chosen)
 
 
 def _frames_of_images(data: TrainingSet, chosen: Mapping[str, Indices]) -> Indices:
@@ -143,18 +166,11 @@ class EpochBatches(Dataset[Batch]):
             num_workers=workers,
             pin_memory=pin_memory,
             collate_fn=_as_it_is,
-            worker_init_fn=start_worker,
+            worker_init_fn=ignore_stop_signals,
         )
         with signals_held_back():  # until the workers, which start here, ignore them
             batches = iter(loader)
         return batches
-
-
-def start_worker(worker: int) -> None:
-    """In a process that prepares batches. What it shares with the main process is left out of garbage collection, which
-    would write a mark into every object, and so copy the memory that they lie in."""
-    ignore_stop_signals(worker)
-    gc.freeze()
 
 
 def _as_it_is(batch: Any) -> Any:
