@@ -102,10 +102,7 @@ stage_features() {
   if stage 1 features "audio features" --stamp "$data/.stages/$front_end" \
     --in "$data/speech/*/wav.scp" --maybe "$data/speech/*/segments" --in "$front_end_config" \
     --out "$data/speech/*/feats/$front_end.scp" --opt max_bad --verb make_features; then
-    local set
-    for set in "$data"/speech/*; do
-      "$recipe"/steps/make_fbank.sh --nj "$nj" --cmd "$train_cmd" --max-bad "$max_bad" "$set" "$front_end_config"
-    done
+    "$recipe"/steps/make_fbank.sh --nj "$nj" --cmd "$train_cmd" --max-bad "$max_bad" "$data"/speech/* "$front_end_config"
     stage_done
   fi
 }
@@ -115,10 +112,7 @@ stage_images() {
   if stage 2 images "decode, shrink and pack images" --stamp "$data/.stages" \
     --in "$data/images/*/images.scp" --maybe "$data/images/*/image2frames" --out "$data/images/*/packed.scp" \
     --opt max_bad --verb pack_images; then
-    local split
-    for split in "$data"/images/*; do
-      "$recipe"/steps/pack_images.sh --nj "$nj" --cmd "$train_cmd" --max-bad "$max_bad" "$split"
-    done
+    "$recipe"/steps/pack_images.sh --nj "$nj" --cmd "$train_cmd" --max-bad "$max_bad" "$data"/images/*
     stage_done
   fi
 }
@@ -157,13 +151,11 @@ stage_embed() {
   if stage 5 embed "embed captions and images" --stamp "$eval_dir/.stages" \
     --in "$model_dir/best.pt" --in "$data/speech/*/feats/$front_end.scp" --in "$data/images/*/packed.scp" \
     --out "$eval_dir/*/embed/embed.json" --opt discovery_split --verb embed; then
-    local split
-    for split in $(evaluation_splits); do
-      "$recipe"/steps/embed.sh --nj "$nj" --cmd "$train_cmd" "$model_dir" "$data" "$split" "$eval_dir/$split/embed"
-    done
-    if ! lacks_discovery_split; then
-      "$recipe"/steps/embed.sh --nj "$nj" --cmd "$train_cmd" "$model_dir" "$data" "$discovery_split" "$eval_dir/$discovery_split/embed"
-    fi
+    local split splits=()
+    while read -r split; do
+      splits+=("$split" "$eval_dir/$split/embed")
+    done < <({ evaluation_splits && { lacks_discovery_split || echo "$discovery_split"; }; } | awk '!seen[$0]++')
+    "$recipe"/steps/embed.sh --nj "$nj" --cmd "$train_cmd" "$model_dir" "$data" "${splits[@]}"
     stage_done
   fi
 }
@@ -173,15 +165,18 @@ stage_retrieval() {
   if stage 6 retrieval "retrieval scores" --stamp "$eval_dir/.stages" \
     --in "$model_dir/best.pt" --in "$eval_dir/*/embed/embed.json" --in "$data/speech/*/utt2image" \
     --out "$eval_dir/*/retrieval/results.json" --verb "score_retrieval score_baselines"; then
-    local split out
+    local split out untrained=()
     for split in $(evaluation_splits); do
-      out=$eval_dir/$split/retrieval
+      out=$eval_dir/$split/retrieval untrained+=("$split" "$out/untrained")
       "$recipe"/steps/score_retrieval.sh "$model_dir" "$eval_dir/$split/embed" "$data" "$split" "$out"
-      if [ -f "$data/lexicon.tsv" ]; then
-        "$recipe"/steps/embed.sh --nj "$nj" --cmd "$train_cmd" --untrained true "$model_dir" "$data" "$split" "$out/untrained"
-        "$recipe"/steps/score_baselines.sh --untrained-embed "$out/untrained" "$eval_dir/$split/embed" "$data" "$split" "$out"
-      fi
     done
+    if [ -f "$data/lexicon.tsv" ]; then
+      "$recipe"/steps/embed.sh --nj "$nj" --cmd "$train_cmd" --untrained true "$model_dir" "$data" "${untrained[@]}"
+      for split in $(evaluation_splits); do
+        out=$eval_dir/$split/retrieval
+        "$recipe"/steps/score_baselines.sh --untrained-embed "$out/untrained" "$eval_dir/$split/embed" "$data" "$split" "$out"
+      done
+    fi
     stage_done
   fi
 }

@@ -7,7 +7,7 @@
 # script's name.
 
 # shellcheck source=/dev/null disable=SC2154  # $root is set by the script
-python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
+[[ :${PYTHONPATH-}: == *:$root/pylib:* ]] || python -c 'import vgspeech' 2>/dev/null || . "$root/path.sh"
 PATH=$root/utils:$PATH # run.pl, the default of --cmd
 
 # A recipe's supervisor signals all processes at once. A step that ended there and then would take the recipe with it, and
@@ -22,14 +22,33 @@ if [ -n "${VGS_SUPERVISOR-}" ]; then
   trap '_end_with $? 129' HUP
 fi
 
-# say TEXT: a line for the user.
-say() { printf '%s: %s\n' "${0##*/}" "$*"; }
+# say TEXT: a line for the user, or several.
+say() {
+  local line
+  while IFS= read -r line; do printf '%s: %s\n' "${0##*/}" "$line"; done <<<"$*"
+}
 
 # fail STATUS TEXT [HINT]: what is wrong, and what to do next; ends the script.
 fail() {
   printf '%s: error: %s\n' "${0##*/}" "$2" >&2
   [ $# -lt 3 ] || printf '  %s\n' "$3" >&2
   exit "$1"
+}
+
+# limit_jobs WHAT FILE...: the files list WHAT is to be shared out, one a line; sets nj to the length of the longest where it is
+# larger. Ends with status 4 where a file is empty.
+limit_jobs() {
+  local what=$1 file lines most=0 longest=
+  shift
+  for file; do
+    lines=$(wc -l <"$file")
+    ((lines > 0)) || fail 4 "$file has no $what"
+    if ((lines > most)); then most=$lines longest=${file%/*}; fi
+  done
+  if ((nj > most)); then
+    say "$most jobs instead of $nj, because $longest has $most $what"
+    nj=$most
+  fi
 }
 
 # need_model DIR: ends with status 4 where DIR is not the directory of a trained model.

@@ -19,7 +19,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from vgspeech.config import FrontEndConfig
 from vgspeech.errors import ConfigError
@@ -145,7 +144,7 @@ class _Fbank:
         np.multiply(frames[:, 0], -self.coefficient, out=inside[:, 0])
         inside += frames
         inside *= self.window
-        energies = _power(scipy.fft.rfft(buffer, axis=1)) @ self.banks
+        energies = _power(buffer) @ self.banks
         return np.log(np.maximum(energies, np.finfo(np.float32).eps))
 
 
@@ -178,7 +177,7 @@ class _Davenet:
         for start in range(0, count, _FRAMES_AT_ONCE):
             stop = min(start + _FRAMES_AT_ONCE, count)
             frames = _frames(padded[start * self.shift :], stop - start, self.length, self.shift)
-            energies[start:stop] = _power(scipy.fft.rfft(frames * self.window, axis=1)) @ self.banks
+            energies[start:stop] = _power(frames * self.window) @ self.banks
         loudest = max(float(energies.max()), self.floor)
         decibel = 10 * np.log10(np.maximum(energies, self.floor)) - np.float32(10 * math.log10(loudest))
         return np.maximum(decibel, decibel.max() - np.float32(self.top_db))
@@ -221,7 +220,11 @@ def _frames(samples: Wave, count: int, length: int, shift: int) -> Wave:
     return np.lib.stride_tricks.as_strided(samples, (count, length), (4 * shift, 4), writeable=False)
 
 
-def _power(spectrum: npt.NDArray[np.complex64]) -> Wave:
+def _power(frames: Wave) -> Wave:
+    """Power spectra (n, bins) of windowed frames (n, length)."""
+    import scipy.fft  # most of those who import this module make no features, and would wait a tenth of a second for it
+
+    spectrum = scipy.fft.rfft(frames, axis=1)
     return np.square(spectrum.real) + np.square(spectrum.imag)
 
 

@@ -7,7 +7,7 @@ sets the words beside the pictures, where the browser shapes them.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,10 @@ PAPER = (232, 232, 228)
 ACCENT = "#b4532a"
 VEIL = 0.86
 """Opacity of the veil where a word lights up nothing."""
+
+
+PANEL_SIDE = 160
+"""Pixels of a panel of `picture_of_caption`, about as many as it takes there."""
 
 
 def view_of(pixels: np.ndarray, view: View, side: int) -> np.ndarray:
@@ -63,6 +67,32 @@ def veil(lit: np.ndarray) -> np.ndarray:
     return rgba
 
 
+def under_veil(scene: np.ndarray, lit: np.ndarray) -> np.ndarray:
+    """A picture (H, W, 3) with the veil over it, as the report's pages show it: uint8 like the picture."""
+    opacity = VEIL * (1 - lit[..., None])
+    return np.round(scene * (1 - opacity) + np.array(PAPER) * opacity).astype(np.uint8)
+
+
+def mosaic(panels: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """Square pictures in rows on white, from the left: one picture. Axes of its own for each would take ten times as long.
+
+    Args:
+        panels: uint8 (S, S, 3) each.
+        columns: pictures in a row.
+
+    Returns:
+        uint8 (rows, columns, 3) in pixels, a gap of S / 20 between panels.
+    """
+    side = len(panels[0])
+    step = side + side // 20
+    rows = -(-len(panels) // columns)
+    paper = np.full((rows * step, columns * step, 3), 255, np.uint8)
+    for number, panel in enumerate(panels):
+        top, left = step * (number // columns), step * (number % columns)
+        paper[top : top + side, left : left + side] = panel
+    return paper[: rows * step - side // 20, : columns * step - side // 20]
+
+
 def spectrogram(features: np.ndarray) -> np.ndarray:
     """Log-mel features as a grey picture, dark where there is energy, low frequencies at the bottom.
 
@@ -102,22 +132,19 @@ def picture_of_caption(caption: PicturedCaption, scene: np.ndarray, sound: np.nd
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = [np.ones(scene.shape[:2], np.float32)]
-    panels += [heat(span.grid, caption.scale, len(scene)) for span in caption.spans]
+    small = view_of(scene, View(0, 0, *scene.shape[:2]), PANEL_SIDE)
+    panels = [small, *(under_veil(small, heat(span.grid, caption.scale, PANEL_SIDE)) for span in caption.spans)]
     columns = min(8, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(columns * 1.5, rows * 1.5 + 1.2), dpi=110)
     FigureCanvasAgg(figure)
     layout = figure.add_gridspec(
-        rows + 1, columns, height_ratios=[*[1.5] * rows, 1.2], hspace=0.06, wspace=0.05,
-        left=0.005, right=0.995, top=0.995, bottom=0.01,
-    )  # fmt: skip
-    for i, lit in enumerate(panels):
-        axes = figure.add_subplot(layout[i // columns, i % columns])
-        axes.imshow(scene)
-        axes.imshow(veil(lit))
-        axes.set_axis_off()
-    _draw_sound(figure.add_subplot(layout[rows, :]), caption, sound)
+        2, 1, height_ratios=[1.5 * rows, 1.2], hspace=0.06, left=0.005, right=0.995, top=0.995, bottom=0.01
+    )
+    axes = figure.add_subplot(layout[0], anchor="W")
+    axes.imshow(mosaic(panels, columns))
+    axes.set_axis_off()
+    _draw_sound(figure.add_subplot(layout[1]), caption, sound)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()

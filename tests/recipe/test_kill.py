@@ -19,6 +19,7 @@ from killing import (
     Attempt,
     Undisturbed,
     differences,
+    half_written,
     kill_something,
     killed_at,
     run_out_of_space,
@@ -83,10 +84,12 @@ def test_a_stage_that_was_killed_ends_the_same(  # type: ignore[no-untyped-def]
             ended = run_out_of_space(base, disk, stage, dice)
             if ended.status != 0:
                 check_told_of_space(ended.printed, disk)
+            assert half_written(base, disk / "work", stage) == []
             check_goes_on(base, disk / "work", stage)
     else:
         ended = killed_at(base, tmp_path / "work", stage, kind, dice)
         assert "Traceback" not in ended.printed or kind == "SIGKILL", ended.printed[-3000:]
+        assert half_written(base, tmp_path / "work", stage) == []
         check_goes_on(base, tmp_path / "work", stage)
 
 

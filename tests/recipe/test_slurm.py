@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -19,7 +18,9 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/unit"))
 
+from killing import SMALLEST, differences  # noqa: E402
 from micro_corpus import make_corpus, micro_config  # noqa: E402
+from recipe_runner import command  # noqa: E402
 from vgspeech.config import save_config  # noqa: E402
 
 SLURM_PL = str(ROOT / "utils/slurm.pl")
@@ -234,35 +235,21 @@ def test_training_on_two_nodes_preempted(slurm: Cluster) -> None:
     assert len(metrics.read_text().splitlines()) == 40
 
 
-def contents(folder: Path) -> dict[str, str | list[str]]:
-    """What jobs left in a folder: digests of files, the archives of several jobs as one; the ids of tables of records."""
-    found: dict[str, str | list[str]] = {}
-    parts: dict[str, bytes] = {}
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        whole = re.sub(r"\.\d+\.(ark|scp)$", r".\1", path.name)
-        if path.suffix == ".ark":
-            parts[whole] = parts.get(whole, b"") + path.read_bytes()
-        elif path.suffix == ".scp" and whole == path.name:
-            found[whole] = [line.split()[0] for line in path.read_text().splitlines()]
-        elif path.suffix != ".scp":
-            found[whole] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found | {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()}
-
-
-def test_arrays_give_the_same_files(slurm: Cluster, bilingual: Path) -> None:
-    """Features, embedding and lexicon in two Slurm tasks each, against one job each on this machine."""
-    shutil.rmtree(slurm.work)
-    shutil.copytree(bilingual, slurm.work, symlinks=True)
-    speech, embed, lexicon = "data/mini/speech/test_en", "exp/mini/eval/mini/test/embed", "exp/mini/lexicon/mini/en-hi"
-    folders = [f"{speech}/feats", embed, lexicon]
-    for folder in folders:
-        shutil.rmtree(slurm.work / folder)
-    options = ["--nj", "2", "--cmd", "slurm.pl --mem 500M"]
-    slurm.finish(slurm.step("make_fbank.sh", *options, speech, str(ROOT / "egs/hindi_english/conf/fbank.yaml")))
-    slurm.finish(slurm.step("embed.sh", *options, "exp/mini", "data/mini", "test", embed))
-    train_embed = "exp/mini/eval/mini/train/embed"
-    slurm.finish(slurm.step("discover_lexicon.sh", *options, train_embed, "data/mini", "train", "en", "hi", lexicon))
-    assert {name for name in folders if contents(slurm.work / name) != contents(bilingual / name)} == set()
+def test_the_whole_recipe_gives_the_same_files(slurm: Cluster, tmp_path: Path) -> None:
+    """Every stage by Slurm, in arrays of two tasks, training on both nodes; then again by as many jobs on this machine."""
+    scenes = ["--mini-set", "train_scenes=20"]  # two blocks of captions to embed
+    recipe, *words = command("hindi_english", slurm.work, *SMALLEST, *scenes)
+    by_slurm = ["--cmd", "slurm.pl --mem 500M --num-threads 1", "--num-nodes", "2"]
+    slurm.finish(slurm.start(*words, *by_slurm, program=recipe), limit=600)
     for name in ("make_features", "embed", "find_peaks"):
         logs = [path.read_text() for path in slurm.work.rglob(f"{name}.2.log")]
         assert any(re.search(r"with status 0 on n[12],", log) for log in logs), name
+    assert "2 nodes of 1 processes" in (slurm.work / "exp/mini/log/train.log").read_text()
+    shutil.copytree(slurm.work, tmp_path / "by Slurm", symlinks=True)
+    for stages in (["--stage", "features", "--stop-stage", "statistics"], ["--stage", "embed"]):
+        slurm.finish(slurm.start(*words, "--cmd", "run.pl", *stages, program=recipe), limit=600)
+    assert differences(slurm.work, tmp_path / "by Slurm") == []
+    again = ["--num-processes", "2", "--num-threads", "1", "exp/mini/config.yaml", "data/mini", "exp/again"]
+    slurm.finish(slurm.step("train.sh", *again))
+    spread, together = (torch.load(slurm.work / f"exp/{name}/best.pt", weights_only=True) for name in ("mini", "again"))
+    assert same(spread, together)

@@ -240,25 +240,30 @@ def test_normalise() -> None:
 def speech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Seven utterances."""
     monkeypatch.chdir(tmp_path)
-    ids = [f"s-{i}" for i in range(7)]
     (tmp_path / "wav").mkdir()
-    for i, name in enumerate(ids):
+    return recorded(Path("data/x/speech/dev_en"), range(7))
+
+
+def recorded(path: Path, numbers: range) -> Path:
+    """A speech set of one utterance a number."""
+    ids = [f"s-{i}" for i in numbers]
+    for i, name in zip(numbers, ids, strict=True):
         soundfile.write(f"wav/{name}.wav", speechlike(8000 + 777 * i, seed=i), RATE, subtype="PCM_16")
     write_speech_set(
-        "data/x/speech/dev_en",
+        path,
         wav={name: f"wav/{name}.wav" for name in ids},
         utt2spk=dict.fromkeys(ids, "s"),
         utt2lang=dict.fromkeys(ids, "en"),
         utt2dur=dict.fromkeys(ids, 1.0),
         utt2image=dict.fromkeys(ids, "i"),
     )
-    return Path("data/x/speech/dev_en")
+    return path
 
 
-def stage(path: Path, jobs: int, max_bad: float = 0.01) -> str:
+def stage(*sets: Path, jobs: int, max_bad: float = 0.01) -> str:
     """Run the step; its standard output."""
     config = ROOT / "egs" / "places" / "conf" / "fbank.yaml"
-    step = [ROOT / "steps" / "make_fbank.sh", "--nj", jobs, "--max-bad", max_bad, path, config]
+    step = [ROOT / "steps" / "make_fbank.sh", "--nj", jobs, "--max-bad", max_bad, *sets, config]
     python = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{python}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "pylib")}
     done = subprocess.run([*map(str, step)], capture_output=True, text=True, check=False, env=environment)
@@ -286,6 +291,28 @@ def test_job_count_does_not_matter(speech: Path) -> None:
     validate_speech_set(speech, features=True)
 
 
+def test_jobs_share_out_several_sets(speech: Path) -> None:
+    other = recorded(Path("data/x/speech/test_en"), range(7, 9))
+    alone = []
+    for path in (speech, other):
+        stage(path, jobs=3)
+        alone.append({key: array.tobytes() for key, array in ArchiveReader(path / "feats.scp").items()})
+    told = stage(speech, other, jobs=9).splitlines()
+    assert told == [
+        f"make_fbank.sh: 7 jobs instead of 9, because {speech} has 7 utterances",
+        "make_fbank.sh: Made fbank features for 7 of 7 utterances of dev_en (0.00 h)",
+        "make_fbank.sh: Made fbank features for 2 of 2 utterances of test_en (0.00 h)",
+    ]
+    for path, before, jobs in zip((speech, other), alone, (7, 2), strict=True):
+        assert {key: array.tobytes() for key, array in ArchiveReader(path / "feats.scp").items()} == before
+        assert len(list((path / "feats").glob("fbank.*.ark"))) == jobs
+    assert len(list((speech / "log").glob("make_features.*.log"))) == 7
+    (other / "utt2spk").write_text("")
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        stage(speech, other, jobs=2)
+    assert caught.value.returncode == 4 and f"{other}/utt2spk has no utterances" in caught.value.stderr
+
+
 def test_second_front_end_stands_beside_the_default(speech: Path) -> None:
     loaded = SpeechSet.load(speech)
     for config in (FrontEndConfig(), FrontEndConfig(name="davenet", type="davenet")):
@@ -305,11 +332,11 @@ def test_step_lists_and_counts_bad_recordings(speech: Path, wav: Path) -> None:
         write_bad(kind, wav, bad)
     soundfile.write("wav/s-5.wav", speechlike(79), RATE)
     with pytest.raises(subprocess.CalledProcessError) as caught:
-        stage(speech, 2)
+        stage(speech, jobs=2)
     assert caught.value.returncode == 4
     assert "6 of 7 inputs cannot be used, more than --max-bad 0.01" in caught.value.stderr
     assert not (speech / "feats" / "fbank.scp").exists()
-    out = stage(speech, 2, max_bad=0.9)
+    out = stage(speech, jobs=2, max_bad=0.9)
     assert "make_fbank.sh: Made fbank features for 1 of 7 utterances of dev_en (0.00 h); 6 could not be used" in out
     rejected = read_table(speech / "feats" / "fbank.rejected")
     assert list(rejected) == [f"s-{i}" for i in range(6)]

@@ -18,7 +18,7 @@ from vgspeech import embedding
 from vgspeech.archive import ArchiveReader
 from vgspeech.config import SimilarityConfig, save_config
 from vgspeech.datadir import present_languages
-from vgspeech.errors import DataError, DriftError
+from vgspeech.errors import DataError, DriftError, UsageError
 from vgspeech.images import PackedImages
 from vgspeech.models import build_model, load_model
 from vgspeech.retrieval import evaluate
@@ -70,6 +70,29 @@ def test_any_number_of_jobs_gives_the_same_values(
     assert about["similarity"]["type"] == "SISA"
     height, width = map(int, (tmp_path / "one/grid_shape").read_text().split()[1:3])
     assert next(iter(one["images"].values())).shape == (height * width, 16)
+
+
+def test_several_splits_in_one_go_are_those_of_one_at_a_time(
+    corpus: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Untrained too: each split has an untrained model of its own, calibrated on it."""
+    make_corpus(tmp_path / "data", {"test": 20, "dev": 3})
+    common = ["--model", model, "--data", tmp_path / "data", "--num-jobs", 2]
+    for kind in ([], ["--untrained"]):
+        places = {split: tmp_path / f"{split}{len(kind)}" for split in ("test", "dev")}
+        alone = {split: tmp_path / f"alone_{split}{len(kind)}" for split in places}
+        calls = [places, *({split: folder} for split, folder in alone.items())]
+        for call in calls:
+            splits = [word for split, folder in call.items() for word in ("--split", split, "--out", folder)]
+            for step in (["--job", 1], ["--job", 2], ["--merge"]):
+                run(monkeypatch, *common, *kind, *splits, *step)
+        for split in places:
+            names = sorted(path.name for path in places[split].glob("*.ark"))
+            assert names == sorted(f"{what}.{job}.ark" for what in ("en", "hi", "images") for job in (1, 2))
+            for name in (*names, "grid_shape", "embed.json"):
+                assert (places[split] / name).read_bytes() == (alone[split] / name).read_bytes()
+    with pytest.raises(UsageError, match="each split needs a folder"):
+        run(monkeypatch, *common, "--split", "test", "--split", "dev", "--out", tmp_path / "x")
 
 
 def test_batches_and_padding_have_no_influence(corpus: Path, model: Path) -> None:

@@ -169,18 +169,18 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("images/dev")
 
 
-def step(path: Path, jobs: int, max_bad: float) -> subprocess.CompletedProcess[str]:
-    command = [ROOT / "steps" / "pack_images.sh", "--nj", jobs, "--max-bad", max_bad, path]
+def step(*sets: Path, jobs: int, max_bad: float) -> subprocess.CompletedProcess[str]:
+    command = [ROOT / "steps" / "pack_images.sh", "--nj", jobs, "--max-bad", max_bad, *sets]
     python = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{python}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "pylib")}
     return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, env=environment)
 
 
 def test_step_lists_and_counts_bad_images(images: Path) -> None:
-    failed = step(images, 2, 0.3)
+    failed = step(images, jobs=2, max_bad=0.3)
     assert failed.returncode == 4 and "2 of 5 inputs cannot be used, more than --max-bad 0.3" in failed.stderr
     assert not (images / "packed.scp").exists()
-    done = step(images, 6, 0.4)
+    done = step(images, jobs=6, max_bad=0.4)
     assert "pack_images.sh: 5 jobs instead of 6" in done.stdout
     assert (
         "pack_images.sh: Packed 3 of 5 images of dev; 2 could not be used, see images/dev/packed.rejected"
@@ -191,6 +191,18 @@ def test_step_lists_and_counts_bad_images(images: Path) -> None:
         "e.jpg: cannot be read: No such"
     )
     assert "valid image set: 5 images" in validate_image_set(images, packed=True)
+
+
+def test_jobs_share_out_several_sets(images: Path) -> None:
+    write_image_set("images/test", paths={"b": "b.jpg"}, sizes={"b": (60, 40)})
+    done = step(images, Path("images/test"), jobs=2, max_bad=0.4)
+    assert done.stdout.splitlines() == [
+        "pack_images.sh: Packed 3 of 5 images of dev; 2 could not be used, see images/dev/packed.rejected",
+        "pack_images.sh: Packed 1 of 1 images of test",
+    ]
+    assert dict(BlobReader("images/test/packed.scp")) == {"b": Path("b.jpg").read_bytes()}
+    assert list(BlobReader(images / "packed.scp")) == ["a", "b", "d"] and len(list(images.glob("packed.*.ark"))) == 2
+    assert step(Path("images/test"), images, jobs=2, max_bad=0.3).returncode == 4
 
 
 def test_job_count_does_not_matter(images: Path) -> None:

@@ -146,10 +146,11 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_a_changed_seed_changes_everything_and_fewer_scenes_nothing(tiny: Path, tmp_path: Path) -> None:
-    fewer = MiniCorpusConfig(train_scenes=2, dev_scenes=1, test_scenes=1, test_unseen_scenes=1, missing_text=0.2)
+    fewer = MiniCorpusConfig(train_scenes=2, dev_scenes=1, test_scenes=1, test_unseen_scenes=0, missing_text=0.2)
     finish_release(fewer, BOTH, tmp_path / "fewer")
     media = {path: d for path, d in contents(tmp_path / "fewer").items() if path.endswith((".wav", ".jpg"))}
-    assert len(media) == 15 and media.items() <= contents(tiny).items()
+    assert len(media) == 12 and media.items() <= contents(tiny).items()
+    assert not list((tmp_path / "fewer").glob("Places*/**/*test_unseen*"))
     seed = MiniCorpusConfig(1, train_scenes=2, dev_scenes=1, test_scenes=1, test_unseen_scenes=1)
     finish_release(seed, BOTH, tmp_path / "seed")
     assert not {p for p in contents(tmp_path / "seed") if p.endswith((".wav", ".jpg"))} & contents(tiny).keys()

@@ -22,7 +22,7 @@ from vgspeech.localize.inputs import EmbedDir, image_set, speech_set, visible_pa
 from vgspeech.localize.matchmaps import UNRELATED_IMAGES
 from vgspeech.plots import encode_image, picture_of_caption, spectrogram, view_of
 
-VERSION = 1
+VERSION = 2
 SCENE_SIDE = 320
 
 

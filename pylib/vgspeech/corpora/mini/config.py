@@ -37,7 +37,7 @@ class MiniCorpusConfig:
     dev_scenes: int = 300
     test_scenes: int = 400
     test_unseen_scenes: int = 400
-    """Scenes whose objects are drawn with glyph shapes that no other split shows."""
+    """Scenes whose objects are drawn with glyph shapes that no other split shows; 0: no such split."""
 
     image_size: int = 128
     """Side in pixels."""
@@ -105,7 +105,8 @@ def check_config(config: MiniCorpusConfig) -> None:
     for key in ("jitter", "rotation", "colour_noise", "cloud_noise", "pixel_noise", "level_db", "rate_jitter", "seed"):
         _require(getattr(config, key) >= 0, key, "0 or more")
     for split in SPLITS:
-        _require(config.scenes(split) >= 1, f"{split}_scenes", "1 or more")
+        least = 0 if split == UNSEEN_SPLIT else 1
+        _require(config.scenes(split) >= least, f"{split}_scenes", f"{least} or more")
     for key in ("glyph_size", "background", "rate", "noise"):
         pair = getattr(config, key)
         _require(len(pair) == 2 and 0 < pair[0] <= pair[1], key, "two positive numbers, the smaller first")

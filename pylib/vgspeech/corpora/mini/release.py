@@ -154,7 +154,7 @@ def _write_metadata(config: MiniCorpusConfig, languages: Sequence[str], part: Pa
     everything = [scene for split in SPLITS for scene in scenes[split]]
     written = []
     for language in languages:
-        for split in SPLITS:
+        for split in filter(config.scenes, SPLITS):
             written.append(_metadata_path(language, split))
             write_json(part / written[-1], _metadata(language, scenes[split]))
     for name, lines in _truth(languages, everything).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import io
 import json
@@ -15,18 +16,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.signal import firwin, resample_poly
+import numpy.typing as npt
 
 from vgspeech.corpora.mini.captions import words_of
 from vgspeech.corpora.mini.config import MiniCorpusConfig
 from vgspeech.corpora.mini.glyphs import INSTALL_HINT
 from vgspeech.errors import DataError, UsageError
 
+Samples = npt.NDArray[np.float64]
+
 SAMPLE_RATE = 16000
 _ESPEAK_RATE = 22050
 _UP, _DOWN = 320, 441
-_FILTER = firwin(2 * 10 * _DOWN + 1, 1 / _DOWN, window=("kaiser", 5.0))
-"""resample_poly's own default filter, made once instead of for every utterance."""
 _VOLUME = 45
 """Of 100 that the synthesiser takes as normal: at 100 some voices clip already there."""
 _LEVEL = 1300.0
@@ -138,11 +139,26 @@ def say(
     gain = 10 ** (rng.uniform(-config.level_db, config.level_db) / 20)
     noise = math.exp(rng.uniform(math.log(config.noise[0]), math.log(config.noise[1])))
     raw, events = synthesiser.speak(language, speaker, rate, caption)
-    clean = resample_poly(raw.astype(np.float64), _UP, _DOWN, window=_FILTER)
+    clean = _resampled(raw.astype(np.float64))
     clean *= gain * _LEVEL / math.sqrt(np.mean(np.square(clean)))
     noisy = clean + noise * rng.standard_normal(len(clean))
     samples = np.clip(np.rint(noisy), -32768, 32767).astype(np.int16)
     return Utterance(samples, *align(caption, events))
+
+
+def _resampled(samples: Samples) -> Samples:
+    """From the synthesiser's rate to that of the corpus."""
+    from scipy.signal import resample_poly  # takes half a second, and finishing a release has no use for it
+
+    return resample_poly(samples, _UP, _DOWN, window=_filter())
+
+
+@functools.cache
+def _filter() -> Samples:
+    """resample_poly's own default filter, made once instead of for every utterance."""
+    from scipy.signal import firwin
+
+    return firwin(2 * 10 * _DOWN + 1, 1 / _DOWN, window=("kaiser", 5.0))
 
 
 def align(caption: str, events: dict[str, Any]) -> tuple[list[Interval], list[Interval]]:
