@@ -176,9 +176,10 @@ def picture_of_detectors(precision: np.ndarray, recall: np.ndarray, curve: Mappi
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.0, 4.0), dpi=110, layout="constrained")
+    figure = Figure(figsize=(9.0, 4.0), dpi=110)
     FigureCanvasAgg(figure)
     scatter, steps = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.07, right=0.98, bottom=0.14, top=0.92, wspace=0.2)
     for f1 in (0.3, 0.5, 0.7, 0.9):  # lines of equal F1: R = F1 P / (2 P - F1)
         line = np.linspace(f1 / (2 - f1), 1, 100)
         scatter.plot(line, f1 * line / (2 * line - f1), color="0.85", linewidth=0.8, zorder=0)

@@ -17,7 +17,7 @@ from vgspeech.units.clock import CodeClock
 from vgspeech.units.cooccurrence import count_words
 from vgspeech.units.detectors import TABLE_HEADER, THRESHOLDS, TOP_WORDS, detections, detector_scores, table_rows
 
-VERSION = 2
+VERSION = 3
 
 
 def check_utterances(codes: ArchiveReader, speech: Path) -> None:

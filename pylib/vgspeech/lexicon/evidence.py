@@ -143,9 +143,11 @@ def _counts(marks: Array, strata: Array) -> Array:
 
 def discovery_rates(p: Array) -> Array:
     """False discovery rates (q-values) of all tests by Benjamini & Hochberg 1995; the shape of ``p``."""
+    if not p.size:
+        return p
     from scipy.stats import false_discovery_control
 
-    return np.asarray(false_discovery_control(p.ravel()).reshape(p.shape)) if p.size else p
+    return np.asarray(false_discovery_control(p.ravel()).reshape(p.shape))
 
 
 def link_evidence(
