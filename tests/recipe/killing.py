@@ -216,18 +216,18 @@ def run_out_of_space(base: Undisturbed, disk: Path, stage: int, dice: random.Ran
 # ---- what two work directories have in common ----
 
 
-def contents(work: Path, left_out: tuple[str, ...] = NOT_COMPARED) -> dict[str, str]:
+def contents(work: Path) -> dict[str, str]:
     """Every file that is compared, by its path: a digest of what counts in it."""
-    found = {}
-    for path in sorted(work.rglob("*")):
-        name = path.relative_to(work)
-        if any(fnmatch.fnmatch(f"/{name}", pattern) for pattern in left_out):
-            continue
-        if path.is_symlink():
-            found[str(name)] = f"-> {os.readlink(path)}"
-        elif path.is_file():
-            found[str(name)] = hashlib.sha256(_what_counts(path)).hexdigest()
-    return found
+    names = [str(path.relative_to(work)) for path in sorted(work.rglob("*")) if path.is_symlink() or path.is_file()]
+    return {name: _digest(work / name) for name in names if not _matches(name, NOT_COMPARED)}
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatch(f"/{name}", pattern) for pattern in patterns)
+
+
+def _digest(path: Path) -> str:
+    return f"-> {os.readlink(path)}" if path.is_symlink() else hashlib.sha256(_what_counts(path)).hexdigest()
 
 
 def _what_counts(path: Path) -> bytes:
@@ -269,10 +269,9 @@ def _flatten(value: Any, parts: list[bytes]) -> None:
 
 def half_written(base: Undisturbed, work: Path, stage: int) -> list[str]:
     """Files of a stage that was cut short which bear their final name and are neither as before the stage nor as after it."""
-    now, before, after = (
-        contents(folder, NOT_COMPARED + GROWING) for folder in (work, base.after(stage - 1), base.after(stage))
-    )
-    return [name for name in now.keys() & after.keys() if now[name] not in (before.get(name), after[name])]
+    before, after = contents(base.after(stage - 1)), contents(base.after(stage))
+    there = [name for name in after if (work / name).is_file() and not _matches(name, GROWING)]
+    return [name for name in there if _digest(work / name) not in (before.get(name), after[name])]
 
 
 def differences(work: Path, reference: Path) -> list[str]:
