@@ -14,11 +14,15 @@ from vgspeech.training.checkpoint import load_checkpoint, record_start, same_exp
 
 
 def test_newest_two_are_kept_and_the_newest_is_loaded(tmp_path: Path) -> None:
-    for epoch, step in ((1, 0), (1, 20), (2, 0)):
+    left = []
+    for epoch, step in ((1, 10), (1, 20), (1, 30), (2, 0), (3, 0), (3, 10), (3, 20), (4, 0)):
         save_checkpoint(tmp_path, epoch, step, {"at": [epoch, step], "w": torch.full((2,), float(epoch))})
-    assert len(list(tmp_path.iterdir())) == 2
+        left.append([(int(path.name[6:11]), int(path.stem[17:])) for path in sorted(tmp_path.iterdir())])
+    assert left[:3] == [[(1, 10)], [(1, 10), (1, 20)], [(1, 20), (1, 30)]]
+    # Where an epoch ends nothing tells whether the training was interrupted within it.
+    assert left[3:] == [[(2, 0)], [(2, 0), (3, 0)], [(3, 0), (3, 10)], [(3, 0), (3, 20)], [(3, 0), (4, 0)]]
     state = load_checkpoint(tmp_path)
-    assert state is not None and state["at"] == [2, 0] and state["w"].tolist() == [2.0, 2.0]
+    assert state is not None and state["at"] == [4, 0] and state["w"].tolist() == [4.0, 4.0]
 
 
 def test_damaged_newest_falls_back_to_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,24 +21,31 @@ from vgspeech.training.distributed import Processes
 
 FORMAT = 2
 """Raised when the content of a checkpoint changes its meaning."""
-KEEP = 2
 FREE_TO_CHANGE = ("loader_workers", "image_cache_gb", "feature_cache_gb", "checkpoint_minutes", "tensorboard")
 """Training settings that change speed and memory but no number."""
 FRESH_START = "use the setting of the first start, or train afresh with --force (the old result is kept aside)"
 
 
 def save_checkpoint(folder: Path, epoch: int, step: int, state: dict[str, Any]) -> None:
-    """Write a file named by epoch and step, whole or not at all, then delete all but the newest two.
+    """Write a file named by epoch and step, whole or not at all, then delete all but it and the newest start of an epoch before it.
+
+    Those from within an epoch go: which there are depends on speed and on interruptions, and nothing that a training leaves
+    shall. Only within the first epoch, which has no start, is the one before it kept.
 
     Args:
         folder: the ``checkpoints`` folder of a model directory.
         epoch, step: the epoch under way, and its finished steps.
         state: tensors, numbers, strings, lists and dictionaries only (read back with ``weights_only``).
     """
-    with atomic_write(folder / f"epoch-{epoch:05d}-step-{step:07d}.pt", "wb") as stream:
+    newest = folder / f"epoch-{epoch:05d}-step-{step:07d}.pt"
+    with atomic_write(newest, "wb") as stream:
         torch.save({"format": FORMAT, **state}, stream)
-    for old in sorted(folder.glob("epoch-*.pt"))[:-KEEP]:
-        old.unlink()
+    older = sorted(path for path in folder.glob("epoch-*.pt") if path != newest)
+    starts = [path for path in older if path.stem.endswith("-step-0000000")]
+    kept = (starts or (older if step else []))[-1:]
+    for path in older:
+        if path not in kept:
+            path.unlink()
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
