@@ -27,7 +27,7 @@ FRESH_START = "use the setting of the first start, or train afresh with --force 
 
 
 def save_checkpoint(folder: Path, epoch: int, step: int, state: dict[str, Any]) -> None:
-    """Write a file named by epoch and step, whole or not at all, then delete all but it and the newest start of an epoch before it.
+    """Write a file named by epoch and step, whole or not at all; of the others only the newest start of an epoch stays.
 
     Those from within an epoch go: which there are depends on speed and on interruptions, and nothing that a training leaves
     shall. Only within the first epoch, which has no start, is the one before it kept.
