@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from small_release import SmallRelease, write_json, write_wav
 from vgspeech.corpora.metadata import read_metadata, record_places
 from vgspeech.corpora.places import ENGLISH_TREE, HINDI_TREE, hindi_wav, read_english, read_hindi
-from vgspeech.corpora.truth import parse_alignment
+from vgspeech.corpora.truth import alignment_lines, parse_alignment
+from vgspeech.datadir import ctm_lines
 from vgspeech.errors import DataError
 
 ROOT = Path(__file__).parents[2]
@@ -100,14 +101,22 @@ def test_missing_folders_draw_the_expected_tree(tmp_path):
         read_hindi(tmp_path / "PlacesHindi_small")
 
 
-@pytest.mark.parametrize("name", ["hindi_english_100k_train.json", "utt2wav"])
-def test_other_layouts_that_are_in_circulation_are_refused_with_the_tree_that_is_read(tmp_path, name):
+OTHER_LAYOUTS = [
+    ("hindi_english_100k_train.json", read_hindi, "PlacesHindi100k_train.json"),
+    ("utt2wav", read_english, "train_2020.json"),
+    ("metadata/utt2image", read_english, "train_2020.json"),
+]
+
+
+@pytest.mark.parametrize(("name", "read", "expected"), OTHER_LAYOUTS)
+def test_other_layouts_that_are_in_circulation_are_refused_with_the_tree_that_is_read(tmp_path, name, read, expected):
     """One JSON of both languages, and the tables of an early release."""
-    (tmp_path / "hindi_wavs").mkdir()
+    for folder in ("hindi_wavs", "wavs", "metadata"):
+        (tmp_path / folder).mkdir()
     (tmp_path / name).write_text('{"data": [{"hindi_wav": "a.wav", "english_wav": "b.wav", "image": "c.jpg"}]}')
     with pytest.raises(DataError) as caught:
-        read_hindi(tmp_path)
-    assert "PlacesHindi100k_train.json" in str(caught.value)
+        read(tmp_path)
+    assert expected in str(caught.value)
 
 
 def test_not_json_names_the_line(tmp_path):
@@ -208,6 +217,24 @@ def test_alignments():
     for bad in ("0.1__A", "A__0.1__0.2__", "x__A__1", "0.5__A__0.2", "nan__A__nan", "0__A__inf"):
         with pytest.raises(ValueError):
             parse_alignment(bad)
+        with pytest.raises(ValueError):
+            alignment_lines("s-1", bad)
+
+
+ITEM = st.tuples(st.sampled_from(["0", "0.10", "1.5", "-1", "nan", "inf", "x", "1_0", ""]), st.text("aÉİ_1", max_size=5))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(ITEM, st.sampled_from(["0.1", "2.25", "1e9", "_3", ""])), min_size=1, max_size=4))
+def test_the_short_way_from_alignments_to_lines_is_the_long_one(items):
+    alignment = " ".join(f"{start}__{word}__{end}" for (start, word), end in items)
+    try:
+        expected = ctm_lines("s-1", parse_alignment(alignment))
+    except ValueError:
+        with pytest.raises(ValueError, match=r"start__WORD__end|ends before|could not convert"):
+            alignment_lines("s-1", alignment)
+    else:
+        assert alignment_lines("s-1", alignment) == expected
 
 
 def test_readers_need_no_torch():

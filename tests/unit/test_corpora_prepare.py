@@ -73,7 +73,7 @@ def test_english_captions_go_where_hindi_has_their_image(small):
 def test_images_without_a_language_are_dropped_and_counted(small):
     del small.english["dev"][0]
     small.save()
-    assert "dev: 1 images left out, because they have no caption in one of the languages" in both(small).notes
+    assert "dev: 1 image left out, without a caption in one of the languages" in both(small).notes
     assert len(speech("dev_hi")) == 3
     both(small, require_all_languages=False)
     assert (len(speech("dev_hi")), len(speech("dev_en"))) == (4, 3)
@@ -178,7 +178,7 @@ def test_subsets_are_nested_and_keep_languages_together(small):
 def test_unreadable_alignments_are_reported(small):
     small.english["dev"][1]["text_alignment"] = "0.1__A"
     small.save()
-    assert any("dev_en: 1 alignments left out, first of record 2" in note for note in english(small).notes)
+    assert any("dev_en: 1 alignment left out, first of record 2" in note for note in english(small).notes)
     assert len(speech("dev_en").ctm) == 3
 
 

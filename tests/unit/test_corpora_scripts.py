@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -154,3 +155,86 @@ def test_a_corpus_without_its_metadata_is_refused_before_any_work(name: str, tmp
     done = script(name, *CORPORA[name].options, "data/x", cwd=tmp_path)
     assert done.returncode == 4 and not (tmp_path / "data").exists()
     assert "Traceback" not in done.stderr and metadata.parent.name in done.stderr
+
+
+def share(metadata: Path, other: Path, key: str = "image") -> None:
+    """Let the first record of one metadata file describe the picture of the first of another."""
+    top = json.loads(metadata.read_text("utf-8"))
+    top["data"][0][key] = json.loads(other.read_text("utf-8"))["data"][0][key]
+    metadata.write_text(json.dumps(top), encoding="utf-8")
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def leak_places(root: Path) -> None:
+    """The release of 2020; an image of train also in dev_unseen."""
+    folder = root / "PlacesAudio_small/metadata"
+    for old, new in (("train", "train_2020"), ("val", "dev_seen_2020"), ("test", "dev_unseen_2020")):
+        (folder / f"{old}.json").rename(folder / f"{new}.json")
+    share(folder / "dev_unseen_2020.json", folder / "train_2020.json")
+
+
+def leak_spoken_coco(root: Path) -> None:
+    records = [json.loads((root / f"coco/SpokenCOCO_{split}.json").read_text())["data"] for split in ("train", "val")]
+    lookalikes.write_data(root / "coco/SpokenCOCO_val.json", [*records[1], records[0][0]])
+
+
+class Leak(NamedTuple):
+    """How a look-alike is made to share an image between splits, and what is said of it."""
+
+    make: Callable[[Path], object]
+    said: str
+    options: tuple[str, ...] = ()
+    """Of the script, where they are not those of CORPORA."""
+
+
+HINDI = "PlacesHindi_small/PlacesHindi_small_{}.json"
+LEAKS = {
+    "places": Leak(leak_places, "dev_unseen and train share 1 image (t%2Ftrain%2Fimg%200)"),
+    "places_hindi": Leak(
+        lambda root: share(root / HINDI.format("test"), root / HINDI.format("train")),
+        "test and train share 1 image (t%2Ftrain%2Fimg%200)",
+    ),
+    "places_japanese": Leak(
+        lambda root: replace(root / "ja/PlacesAudioJpn_100k_image2audio_valid.txt", "/d/dev/img 0", "/t/train/img 0"),
+        "dev and train share 1 image (t%2Ftrain%2Fimg%200)", ("--japanese-audio", "ja", "--images", "images"),
+    ),
+    "spokencoco": Leak(leak_spoken_coco, "dev and train share 1 image (train2014%2FCOCO_train2014_000000000001)"),
+    "spoken_objectnet": Leak(
+        lambda root: share(root / "son/metadata/SON-val.json", root / "son/metadata/SON-train.json"),
+        "dev and train share 1 image (chair%2Ftrain0)",
+    ),
+    "spoken_moments": Leak(
+        lambda root: replace(root / "smit/metadata/test.tsv", "test 0.mp4", "train 0.mp4"),
+        "test and train share 1 image (training%2Frunning%2Ftrain%200)",
+    ),
+    "manifest": Leak(
+        lambda root: replace(root / "own/manifest.tsv", "1.jpg", "0.jpg"), "train and dev share 1 image (0)"
+    ),
+    "manifest, speakers apart": Leak(
+        lambda root: None, "train and dev share 1 speaker (awa)", ("--manifest", "own/manifest.tsv", "--speakers-apart", "true")
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LEAKS)
+def test_splits_that_leak_are_refused_with_numbers_unless_allowed(case: str, tmp_path: Path) -> None:
+    name = case.partition(",")[0]
+    CORPORA[name].make(tmp_path)
+    LEAKS[case].make(tmp_path)
+    options = [*(LEAKS[case].options or CORPORA[name].options), "--nj", "1"]
+    refused = script(name, *options, "data/x", cwd=tmp_path)
+    assert refused.returncode == 4 and LEAKS[case].said in refused.stderr and "--allow-overlap true" in refused.stderr
+    assert not (tmp_path / "data").exists()
+    allowed = script(name, *options, "--allow-overlap", "true", "data/x", cwd=tmp_path)
+    assert allowed.returncode == 0, allowed.stderr
+    assert f"note: {LEAKS[case].said}" in allowed.stdout
+
+
+def test_scripts_whose_splits_cannot_leak_are_known() -> None:
+    """Flickr8k: an image of two lists counts for one; SPEECH-COCO: an image's name says its split."""
+    assert {case.partition(",")[0] for case in LEAKS} == CORPORA.keys() - {"flickr8k_audio", "speechcoco"}

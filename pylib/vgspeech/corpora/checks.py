@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -11,10 +11,15 @@ from typing import NamedTuple, NoReturn
 from vgspeech.corpora.captions import Caption, Rejected, Source
 from vgspeech.corpora.clips import Clip, Found, frame_id, look_up
 from vgspeech.corpora.division import Division, Part
-from vgspeech.corpora.headers import Header, audio_header, read_headers
+from vgspeech.corpora.headers import NO_FILE, Header, audio_header, read_headers
+from vgspeech.corpora.records import counted
 from vgspeech.errors import DataError
 from vgspeech.tables import check_rejected, write_rejected
 from vgspeech.waves import SEGMENT_OVERSHOOT_S
+
+GLANCE = 50
+"""Captions whose files are looked for before all others."""
+IMAGES_HINT = "give the folder that image paths in the metadata are relative to: --images DIR"
 
 
 @dataclass
@@ -26,12 +31,14 @@ class Pictures:
     clips: dict[str, Clip] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
 
-    def tables(self, pictures: Iterable[str]) -> ImageTables:
+    def tables(self, pictures: Sequence[str]) -> ImageTables:
         """The tables of an image set of some of the pictures.
 
         Raises:
             DataError: a still has the id of a clip's video frame.
         """
+        if not self.clips:
+            return ImageTables({one: self.paths[one] for one in pictures}, {one: self.sizes[one] for one in pictures}, {})
         tables = ImageTables({}, {}, {})
         for picture in pictures:
             clip = self.clips.get(picture)
@@ -54,6 +61,29 @@ class ImageTables(NamedTuple):
     clips: dict[str, list[str]]
 
 
+def glance(division: Division, roots: dict[str, Path], images: Path, frames: int) -> None:
+    """Look for the files of a few captions, so that a wrong folder comes to light before all files are looked for.
+
+    Raises:
+        DataError: none of the recordings, or none of the pictures, is there.
+    """
+    every = [(language, caption) for _, language, part in parts_of(division) for caption in part.captions]
+    some = every[:: max(1, len(every) // GLANCE)]
+    for root in sorted({roots[language] for language, _ in some}):
+        recordings = [f"{root}/{caption.wav}" for language, caption in some if roots[language] == root]
+        if all(audio_header(path).problem == NO_FILE for path in recordings):
+            _refuse_folder(root, recordings, "recordings", "was the whole archive unpacked there?")
+    pictures = sorted({f"{images}/{caption.image}" for _, caption in some})
+    found = look_up(pictures, frames, 1, images)
+    if all(found.problem(path) == NO_FILE for path in pictures):
+        _refuse_folder(images, pictures, "pictures", IMAGES_HINT)
+
+
+def _refuse_folder(folder: Path, paths: Sequence[str], what: str, hint: str) -> NoReturn:
+    problem = f"none of the {what} is there; looked for {counted(len(paths), 'file')}, the first: {paths[0]}"
+    raise DataError(problem, where=str(folder), hint=hint)
+
+
 def check_recordings(division: Division, roots: dict[str, Path], jobs: int, memory: Path) -> dict[str, Header]:
     """Read the headers of all recordings; captions with a bad one move, in place, to their part's ``rejected``.
 
@@ -64,19 +94,20 @@ def check_recordings(division: Division, roots: dict[str, Path], jobs: int, memo
         memory: folder where headers are kept, so that an interrupted check goes on where it stopped.
 
     Returns:
-        path of a usable recording, as the metadata have it -> its header.
+        path of a recording, as the metadata have it -> its header.
     """
     paths = {f"{roots[language]}/{c.wav}" for _, language, part in parts_of(division) for c in part.captions}
     headers = read_headers(audio_header, sorted(paths), jobs, "recordings", memory)
+    some_bad = any(header.problem for header in headers.values())
     for _, language, part in parts_of(division):
         bad = []
-        for caption in part.captions:
+        for caption in part.captions if some_bad else filter(Caption.is_piece, part.captions):
             path = f"{roots[language]}/{caption.wav}"
             problem = headers[path].problem or _outside(caption, headers[path].duration_s)
             if problem:
                 bad.append((caption, f"{path}: {problem}"))
         _reject(part, bad)
-    return {path: header for path, header in headers.items() if not header.problem}
+    return headers
 
 
 def _outside(caption: Caption, duration_s: float) -> str:
@@ -106,24 +137,21 @@ def check_images(division: Division, root: Path, frames: int, jobs: int, memory:
         DataError: two files would have one image id.
     """
     paths = {caption.image: f"{root}/{caption.image}" for _, _, part in parts_of(division) for caption in part.captions}
-    found_files = look_up(sorted(paths.values()), frames, jobs, memory)
+    files = look_up(sorted(paths.values()), frames, jobs, memory)
     pictures = {}
     for split, parts in division.items():
         pictures[split] = found = Pictures()
         problems: dict[str, str] = {}
         for caption in (caption for part in parts.values() for caption in part.captions):
             path = paths[caption.image]
-            if problem := found_files.problem(path):
+            if problem := files.problem(path):
                 problems.setdefault(caption.image_id, f"{path}: {problem}")
             else:
-                _enter(found, caption, path, found_files)
+                _enter(found, caption, path, files)
         # Releases may name one picture with two extensions; the file that is there counts.
         problems = {image: problem for image, problem in problems.items() if image not in found.paths}
-        for part in parts.values():
-            lost = [caption for caption in part.captions if caption.image_id in problems]
-            for caption, place in zip(lost, _places(lost), strict=True):
-                found.rejected.setdefault(caption.image_id, f"{place}: {problems[caption.image_id]}")
-            _reject(part, [(c, f"its image cannot be used: {problems[c.image_id]}") for c in lost])
+        if problems:
+            _reject_images(parts, found, problems)
     return pictures
 
 
@@ -139,6 +167,15 @@ def _enter(found: Pictures, caption: Caption, path: str, files: Found) -> None:
         found.sizes[picture] = header.width, header.height
     else:
         found.clips[picture] = clip
+
+
+def _reject_images(parts: dict[str, Part], found: Pictures, problems: dict[str, str]) -> None:
+    """Captions of images that cannot be used move to their part's rejected ones; ``problems`` is image id -> reason."""
+    for part in parts.values():
+        lost = [caption for caption in part.captions if caption.image_id in problems]
+        for caption, place in zip(lost, _places(lost), strict=True):
+            found.rejected.setdefault(caption.image_id, f"{place}: {problems[caption.image_id]}")
+        _reject(part, [(c, f"its image cannot be used: {problems[c.image_id]}") for c in lost])
 
 
 def _refuse_one_id(image: str, one: str, other: str, where: str) -> NoReturn:

@@ -12,7 +12,18 @@ from typing import Any, NamedTuple
 from vgspeech.corpora.captions import Caption, Release, Source, SplitRecords
 from vgspeech.corpora.ids import image_id, release_path
 from vgspeech.corpora.metadata import caption_of, load_json, read_metadata, record_places
-from vgspeech.corpora.records import ImageIds, by_image, collect, drain, plain_wav, require_tree, split_name, text_of
+from vgspeech.corpora.records import (
+    ImageIds,
+    by_image,
+    collect,
+    counted,
+    drain,
+    plain_wav,
+    require_all,
+    require_tree,
+    split_name,
+    text_of,
+)
 from vgspeech.errors import DataError
 
 SPOKEN_TREE = """\
@@ -37,7 +48,7 @@ def read_spoken_coco(root: Path, karpathy: Path | None = None) -> Release:
     Raises:
         DataError: the folder or its metadata are missing, or a file is not JSON.
     """
-    require_tree(root.is_dir(), root, root, SPOKEN_TREE)
+    require_all(root, {root / "SpokenCOCO_*.json": "the metadata", root / "wavs": "the recordings"}, SPOKEN_TREE)
     candidates: dict[str, list[tuple[tuple[bool, bool, str], Path]]] = {}
     notes = []
     for path in sorted(root.glob("*.json")):
@@ -145,5 +156,5 @@ def divide_anew(release: Release, karpathy: Path | None) -> Release:
     splits, left_out = by_image(list(release.splits.values()), read_karpathy(karpathy))
     if not splits:
         raise DataError("none of its images is in the corpus", where=str(karpathy))
-    notes = [f"{left_out} captions were left out: their images are in no split of {karpathy}"] if left_out else []
+    notes = [f"{counted(left_out, 'caption')} left out: in no split of {karpathy}"] if left_out else []
     return Release(release.language, release.root, splits, release.notes + notes)

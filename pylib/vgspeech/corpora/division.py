@@ -10,6 +10,7 @@ from itertools import combinations
 
 from vgspeech.corpora.captions import Caption, Rejected, Release, with_language
 from vgspeech.corpora.ids import UNKNOWN_SPEAKER
+from vgspeech.corpora.records import counted
 from vgspeech.errors import DataError
 
 
@@ -40,12 +41,13 @@ def divide(lead: Release, others: Sequence[Release] = ()) -> Division:
     for split, records in lead.splits.items():
         captions = with_language(lead.language, records.captions) if others else records.captions
         division[split] = {lead.language: Part(captions, records.rejected, records.duplicates)}
-    splits_of: dict[str, list[str]] = defaultdict(list)
-    for split, parts in division.items():
-        for image in parts[lead.language].image_ids():
-            splits_of[image].append(split)
-    for release in others:
-        _place(release, division, splits_of)
+    if others:
+        splits_of: dict[str, list[str]] = defaultdict(list)
+        for split, parts in division.items():
+            for image in parts[lead.language].image_ids():
+                splits_of[image].append(split)
+        for release in others:
+            _place(release, division, splits_of)
     return division
 
 
@@ -159,4 +161,4 @@ def check_leaks(division: Division, allow_overlap: bool, speakers_apart: bool = 
 def _examples(names: Iterable[str], what: str) -> str:
     first = sorted(names)
     more = ", ..." if len(first) > 2 else ""
-    return f"{len(first)} {what}{'' if len(first) == 1 else 's'} ({', '.join(first[:2])}{more})"
+    return f"{counted(len(first), what)} ({', '.join(first[:2])}{more})"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vgspeech.corpora.captions import Caption, Release
 from vgspeech.corpora.ids import UNKNOWN_SPEAKER, image_id, release_path, speaker_id, utterance_id
-from vgspeech.corpora.records import ImageIds, by_image, collect, line_source, plain_wav, require_all
+from vgspeech.corpora.records import ImageIds, by_image, collect, counted, line_source, plain_wav, require_all
 from vgspeech.corpora.sheet import read_text
 from vgspeech.corpora.truth import Times, Truth
 from vgspeech.datadir import Word, read_ctm
@@ -53,7 +53,7 @@ def read_flickr8k(audio: Path, text: Path) -> tuple[Release, Truth]:
     records = collect(_lines(path), "wav2capt", reader.source, reader.caption, _image_of)
     split_of, notes = _read_splits(text)
     splits, left_out = by_image([records], split_of)
-    notes += [f"{left_out} captions were left out: their images are in no split"] if left_out else []
+    notes += [f"{counted(left_out, 'caption')} left out: in no split"] if left_out else []
     notes += _strays(audio, {caption.wav for caption in records.captions})
     notes += reader.notes({caption.wav for caption in records.captions})
     release = Release("en", audio, splits, notes)
@@ -61,7 +61,7 @@ def read_flickr8k(audio: Path, text: Path) -> tuple[Release, Truth]:
     times = read_word_times(ctm) if ctm.exists() else {}
     if times:
         without = sum(caption.wav not in times for part in splits.values() for caption in part.captions)
-        notes += [f"{without} captions have no word times in {ctm}"] if without else []
+        notes += [f"{counted(without, 'caption')} without word times in {ctm}"] if without else []
     return release, Truth(words={"en": times})
 
 
@@ -87,7 +87,8 @@ def _read_splits(text: Path) -> tuple[dict[str, str], list[str]]:
     if not twice:
         return split_of, []
     image, where = next(iter(twice.items()))
-    return split_of, [f"{len(twice)} images are listed in two splits, and count for the second, the first: {image} ({where})"]
+    images = counted(len(twice), "image")
+    return split_of, [f"{images} in two split lists, and counted for the second, the first: {image} ({where})"]
 
 
 class _Reader:
@@ -130,11 +131,11 @@ class _Reader:
         notes = []
         unknown = sorted(wavs - {f"wavs/{name}" for name in self._speakers})
         if unknown:
-            notes.append(f"{len(unknown)} recordings have no speaker, the first: {unknown[0]}")
+            notes.append(f"{counted(len(unknown), 'recording')} without a speaker, the first: {unknown[0]}")
         used = set(self._ids)
         odd = sorted({key.rpartition("#")[0] for key in self._text} - used)
         if odd:
-            notes.append(f"{self._tokens}: written captions of {len(odd)} images are not used, the first: {odd[0]}")
+            notes.append(f"{self._tokens}: written captions of {counted(len(odd), 'image')} not used, the first: {odd[0]}")
         return notes
 
 
@@ -166,7 +167,7 @@ def _strays(audio: Path, wavs: set[str]) -> list[str]:
     strays = [name for name in found if f"wavs/{name}" not in wavs]
     if not strays:
         return []
-    return [f"{len(strays)} files in {audio / 'wavs'} are not in wav2capt.txt and were left alone, the first: {strays[0]}"]
+    return [f"{counted(len(strays), 'file')} in {audio / 'wavs'} left alone, not being in wav2capt.txt, the first: {strays[0]}"]
 
 
 def read_word_times(path: Path) -> Times:

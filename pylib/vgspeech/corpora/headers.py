@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 BLOCK = 16384
 """Files after which headers are kept on disk."""
 _CHUNK = 64
-_NO_FILE = "no such file"
+NO_FILE = "no such file"
 _UNREAD = (".m4a", ".mp4", ".aac", ".amr", ".3gp", ".wma")
 _CONVERT = "convert such recordings first: ffmpeg -i IN.m4a OUT.flac"
 _TURNED = (5, 6, 7, 8)
@@ -186,7 +186,7 @@ def _look_for(path: str) -> tuple[str, str, str]:
     machines to which that is the same.
     """
     problem = _missing(path)
-    if problem != _NO_FILE:
+    if problem != NO_FILE:
         return problem, path, ""
     stem, extension = os.path.splitext(path)
     for spelling in (extension.lower(), extension.upper()):
@@ -199,7 +199,7 @@ def _missing(path: str) -> str:
     try:
         status = os.stat(path)
     except FileNotFoundError:
-        return _NO_FILE
+        return NO_FILE
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     if not stat.S_ISREG(status.st_mode):

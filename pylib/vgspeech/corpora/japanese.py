@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vgspeech.corpora.captions import Caption, Release, Source
 from vgspeech.corpora.ids import UNKNOWN_SPEAKER, image_id, release_path, speaker_id, utterance_id
-from vgspeech.corpora.records import ImageIds, collect, line_source, plain_wav, require_tree, split_name
+from vgspeech.corpora.records import ImageIds, collect, line_source, plain_wav, require_all, require_tree, split_name
 from vgspeech.corpora.sheet import read_text
 
 JAPANESE_TREE = """\
@@ -23,7 +23,7 @@ def read_japanese(root: Path) -> Release:
     Raises:
         DataError: the folder or its lists are missing, or one is not text.
     """
-    require_tree(root.is_dir(), root, root, JAPANESE_TREE)
+    require_all(root, {root / "*image2audio_*.txt": "the lists of images and recordings"}, JAPANESE_TREE)
     matches = {path: _FILE.fullmatch(path.name) for path in sorted(root.glob("*.txt"))}
     files = {split_name(match[1].replace("valid", "val")): path for path, match in matches.items() if match}
     notes = [f"{path} was left alone: its name is not that of a split" for path, match in matches.items() if not match]

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from vgspeech.corpora.prepare import Prepared, Settings, require_images
+from vgspeech.corpora.records import counted
 from vgspeech.validation import validate_image_set, validate_speech_set
 from vgspeech.videos import MAX_FRAMES
 
@@ -70,14 +71,16 @@ def finish(out: Path, done: Prepared) -> None:
     for note in done.notes:
         print(f"note: {note}")
     for made in done.sets:
-        duplicates = f", {made.duplicates} duplicates left out" if made.duplicates else ""
+        duplicates = f", {counted(made.duplicates, 'duplicate')} left out" if made.duplicates else ""
         print(
-            f"{made.name}: {made.utterances} utterances, {made.speakers} speakers, {made.images} images, "
+            f"{made.name}: {counted(made.utterances, 'utterance')}, {counted(made.speakers, 'speaker')}, "
+            f"{counted(made.images, 'image')}, "
             f"{made.hours:.2f} h; {made.rejected} rejected{duplicates}"
         )
     utterances, rejected = (sum(getattr(made, key) for made in done.sets) for key in ("utterances", "rejected"))
     listed = f", listed with reasons in {out}/speech/*/rejected" if rejected else ""
     print(
-        f"prepared {out}: {len(done.sets)} speech sets and {done.image_sets} image sets, {utterances} utterances, "
+        f"prepared {out}: {counted(len(done.sets), 'speech set')} and {counted(done.image_sets, 'image set')}, "
+        f"{counted(utterances, 'utterance')}, "
         f"{rejected} rejected{listed}"
     )

@@ -41,7 +41,6 @@ def read_english(root: Path) -> Release:
         DataError: the folder or its metadata are missing, or a file is not JSON.
     """
     folder = root / "metadata"
-    require_tree(folder.is_dir() or (root / "wavs").is_dir(), root, folder, ENGLISH_TREE)
     require_all(root, {folder: "the metadata", root / "wavs": "the recordings"}, ENGLISH_TREE)
     names = sorted(path.name for path in folder.glob("*.json"))
     newer = [name for name in names if name.endswith("_2020.json")]
@@ -67,12 +66,11 @@ def read_hindi(root: Path) -> Release:
     Raises:
         DataError: the folder or its metadata are missing, or a file is not JSON.
     """
-    require_tree(root.is_dir(), root, root, HINDI_TREE)
+    require_all(root, {root / "*Hindi*_*.json": "the metadata", root / "hindi_wavs": "the recordings"}, HINDI_TREE)
     matches = {path: _HINDI_FILE.fullmatch(path.name) for path in sorted(root.glob("*.json"))}
     files = {split_name(match[1]): path for path, match in matches.items() if match}
     notes = [f"{path} was left alone: its name is not that of a split" for path, match in matches.items() if not match]
     require_tree(bool(files), root, root / "*Hindi*_{train,dev,test}.json", HINDI_TREE)
-    require_all(root, {root / "hindi_wavs": "the recordings"}, HINDI_TREE)
     return _read("hi", root, files, lambda wav, split: hindi_wav(root, wav, split), notes)
 
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from vgspeech.corpora.captions import Caption, Release
-from vgspeech.corpora.checks import Pictures, check_images, check_recordings, list_rejected
+from vgspeech.corpora.checks import IMAGES_HINT, Pictures, check_images, check_recordings, glance, list_rejected
 from vgspeech.corpora.division import Division, Part, check_leaks, divide, drop_incomplete, take_subset
 from vgspeech.corpora.headers import Header
 from vgspeech.corpora.ids import path_id
+from vgspeech.corpora.records import counted
 from vgspeech.corpora.truth import Alignments, Truth
-from vgspeech.datadir import Segment, write_image_set, write_speech_set
+from vgspeech.datadir import Segment, SpeechColumns, write_image_set, write_speech_columns
 from vgspeech.errors import DataError
 from vgspeech.files import atomic_write
 
@@ -88,16 +90,17 @@ def prepare_division(
     roots = {release.language: release.root for release in releases}
     done = Prepared(notes=list(dict.fromkeys(note for release in releases for note in release.notes)))
     if settings.require_all_languages:
-        done.notes += _dropped(drop_incomplete(division), "have no caption in one of the languages")
+        done.notes += _dropped(drop_incomplete(division), "a caption in one of the languages")
     if settings.subset:
         take_subset(division, settings.subset)
     _require_captions(division)
     done.notes += check_leaks(division, settings.allow_overlap, settings.speakers_apart)
+    glance(division, roots, settings.images, settings.frames)
     recordings = check_recordings(division, roots, settings.jobs, out / ".headers")
     pictures = check_images(division, settings.images, settings.frames, settings.jobs, out / ".headers")
     list_rejected(division, pictures, out, settings.max_bad)
     if settings.require_all_languages:
-        done.notes += _dropped(drop_incomplete(division), "lost their last usable caption in one of the languages")
+        done.notes += _dropped(drop_incomplete(division), "a usable caption in one of the languages")
     _require_captions(division)
     for split, parts in division.items():
         _write_split(split, parts, pictures[split], out, roots, recordings, truth, done)
@@ -113,12 +116,11 @@ def require_images(folder: Path) -> None:
         DataError: no such folder.
     """
     if not folder.is_dir():
-        hint = "give the folder that image paths in the metadata are relative to: --images DIR"
-        raise DataError("no such folder of images", where=str(folder), hint=hint)
+        raise DataError("no such folder of images", where=str(folder), hint=IMAGES_HINT)
 
 
 def _dropped(dropped: dict[str, int], why: str) -> list[str]:
-    return [f"{split}: {count} images left out, because they {why}" for split, count in dropped.items() if count]
+    return [f"{split}: {counted(count, 'image')} left out, without {why}" for split, count in dropped.items() if count]
 
 
 def _require_captions(division: Division) -> None:
@@ -159,14 +161,14 @@ def _write_split(
         words = Alignments(part.captions, truth.words.get(language, {}))
         phones = Alignments(part.captions, truth.phones.get(language, {}), metadata=False)
         name = f"{split}_{language}"
-        durations = _write_speech(out / "speech" / name, language, roots[language], part, recordings, words, phones)
+        seconds = _write_speech(out / "speech" / name, language, roots[language], part, recordings, words, phones)
         speakers = {caption.speaker for caption in part.captions}
-        counts = (len(part.captions), len(speakers), len(part.image_ids()), sum(durations.values()) / 3600)
+        counts = (len(part.captions), len(speakers), len(part.image_ids()), seconds / 3600)
         done.sets.append(SetSummary(name, *counts, len(part.rejected), len(part.duplicates)))
         if words.unreadable:
             record, problem = next(iter(words.unreadable.items()))
             done.notes.append(
-                f"{name}: {len(words.unreadable)} alignments left out, first of record {record}: {problem}"
+                f"{name}: {counted(len(words.unreadable), 'alignment')} left out, first of record {record}: {problem}"
             )
 
 
@@ -178,26 +180,31 @@ def _write_speech(
     recordings: dict[str, Header],
     words: Alignments,
     phones: Alignments,
-) -> dict[str, float]:
-    """Write one speech set; returns its durations in seconds."""
-    captions = part.captions
-    header = {c.utterance: recordings[f"{root}/{c.wav}"] for c in captions}
-    durations = {c.utterance: _seconds(c, header[c.utterance].duration_s) for c in captions}
+) -> float:
+    """Write one speech set; returns how many seconds it has."""
+    captions = sorted(part.captions, key=attrgetter("utterance"))
+    paths = [f"{root}/{c.wav}" for c in captions]
+    headers = [recordings[path] for path in paths]
+    files = [header.path or path for header, path in zip(headers, paths, strict=True)]
     pieces = any(c.is_piece() for c in captions)
-    write_speech_set(
+    columns = SpeechColumns(
+        ids=[c.utterance for c in captions],
+        utt2spk=[c.speaker for c in captions],
+        utt2lang=[language] * len(captions),
+        utt2dur=[_seconds(c, header.duration_s) for c, header in zip(captions, headers, strict=True)],
+        utt2image=[c.image_id for c in captions],
+        text=[c.text for c in captions] if any(c.text for c in captions) else None,
+        utt2share=[c.share for c in captions] if not all(c.share for c in captions) else None,
+    )
+    write_speech_columns(
         folder,
-        wav={_recording(c) if pieces else c.utterance: header[c.utterance].path or f"{root}/{c.wav}" for c in captions},
+        columns,
+        wav=dict(zip(map(_recording, captions) if pieces else columns.ids, files, strict=True)),
         segments={c.utterance: Segment(_recording(c), c.start_s, c.end_s) for c in captions} if pieces else None,
-        utt2spk={c.utterance: c.speaker for c in captions},
-        utt2lang={c.utterance: language for c in captions},
-        utt2dur=durations,
-        utt2image={c.utterance: c.image_id for c in captions},
-        utt2share={c.utterance: c.share for c in captions} if not all(c.share for c in captions) else None,
-        text={c.utterance: c.text for c in captions} if any(c.text for c in captions) else None,
         ctm=words or None,
         ctm_phones=phones or None,
     )
-    return durations
+    return sum(columns.utt2dur)
 
 
 def _recording(caption: Caption) -> str:

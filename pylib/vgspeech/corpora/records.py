@@ -175,14 +175,8 @@ def require_tree(found: bool, root: Path, missing: Path, tree: str) -> None:
     Raises:
         DataError: ``found`` is false.
     """
-    if found:
-        return
-    drawn = "expected:\n    " + tree.replace("\n", "\n    ")
-    inside = [path for path in sorted(root.glob("*/")) if (path / missing.name).exists()] if root.is_dir() else []
-    if inside:
-        drawn = f"did you mean {inside[0]}?\n  {drawn}"
-    what = f"the corpus has no {missing.relative_to(root)}" if root.is_dir() else "no such corpus folder"
-    raise DataError(what, where=str(root), hint=drawn)
+    if not found:
+        raise DataError(f"the corpus has no {missing.relative_to(root)}", where=str(root), hint=_drawn(tree))
 
 
 def require_all(root: Path, wanted: dict[Path, str], tree: str) -> None:
@@ -190,15 +184,32 @@ def require_all(root: Path, wanted: dict[Path, str], tree: str) -> None:
 
     Args:
         root: the corpus folder.
-        wanted: path -> what it is.
+        wanted: path, whose last part may be a pattern with ``*`` -> what it is.
         tree: the expected tree, drawn.
 
     Raises:
         DataError: something is missing.
     """
-    missing = {path: what for path, what in wanted.items() if not path.exists()}
+    if not root.is_dir():
+        raise DataError("no such corpus folder", where=str(root), hint=_drawn(tree))
+    missing = [path for path in wanted if not _is_there(path)]
     if not missing:
         return
-    listed = "".join(f"\n    {path}: {what}" for path, what in missing.items())
-    hint = "expected:\n    " + tree.replace("\n", "\n    ")
+    listed = "".join(f"\n    {path}: {wanted[path]}" for path in missing)
+    inside = [path.relative_to(root) for path in missing if path.is_relative_to(root)]
+    meant = [folder for folder in sorted(root.glob("*/")) if inside and all(_is_there(folder / path) for path in inside)]
+    hint = (f"did you mean {meant[0]}?\n  " if meant else "") + _drawn(tree)
     raise DataError(f"the corpus lacks {len(missing)} of its parts:{listed}", where=str(root), hint=hint)
+
+
+def _is_there(path: Path) -> bool:
+    return any(path.parent.glob(path.name)) if "*" in path.name else path.exists()
+
+
+def _drawn(tree: str) -> str:
+    return "expected:\n    " + tree.replace("\n", "\n    ")
+
+
+def counted(number: int, what: str) -> str:
+    """``1 image``, ``2 images``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -25,15 +25,15 @@ WORST = 4
 UNNAMED = "(may not be shown)"
 """Stands for a recording that may not be named."""
 LOUDNESS_STEP_DB = 3
-KINDS: dict[str, tuple[str, Callable[[Sound], float], float]] = {
-    "clipped": ("most clipped", lambda sound: sound.clipped, 1e-4),
-    "silent": ("most silence", lambda sound: sound.silent, 0.5),
-    "quiet": ("quietest", lambda sound: -sound.loudness_db, 35.0),
-    "loud": ("loudest", lambda sound: sound.loudness_db, -9.0),
-    "long": ("longest", lambda sound: sound.duration_s, 20.0),
-    "short": ("shortest", lambda sound: -sound.duration_s, -0.5),
+KINDS: dict[str, tuple[str, Callable[[Sound], float], float, str]] = {
+    "clipped": ("Most clipped", lambda sound: sound.clipped, 1e-4, "clipped: one sample in 10,000 or more"),
+    "silent": ("Most silence", lambda sound: sound.silent, 0.5, ""),
+    "quiet": ("Quietest", lambda sound: -sound.loudness_db, 35.0, "quiet: -35 dBFS or less"),
+    "loud": ("Loudest", lambda sound: sound.loudness_db, -9.0, "loud: -9 dBFS or more"),
+    "long": ("Longest", lambda sound: sound.duration_s, 20.0, "long: 20 s or more"),
+    "short": ("Shortest", lambda sound: -sound.duration_s, -0.5, "short: half a second or less"),
 }
-"""kind -> (its name, how bad a recording is, from where on it counts as bad)"""
+"""kind -> (its name, how bad a recording is, from where on it counts as bad, the same in words where a column counts them)"""
 
 
 def find_sets(data: Path) -> list[Path]:
@@ -92,8 +92,8 @@ def _numbers(speech: SpeechSet, sounds: dict[str, Sound], good: dict[str, Sound]
         "duration_s": _summary([sound.duration_s for sound in good.values()]),
         "loudness_db": _summary([sound.loudness_db for sound in good.values()]),
         "silent": _summary([sound.silent for sound in good.values()]),
-        "bad": {kind: sum(bad(sound) >= limit for sound in good.values()) for kind, (_, bad, limit) in KINDS.items()},
-        "worst": {kind: _worst(shown, bad, limit) for kind, (_, bad, limit) in KINDS.items()},
+        "bad": {kind: sum(bad(sound) >= limit for sound in good.values()) for kind, (_, bad, limit, _) in KINDS.items()},
+        "worst": {kind: _worst(shown, bad, limit) for kind, (_, bad, limit, _) in KINDS.items()},
         "same_sound": _named(copies, speech),
         "nearly_the_same_words": _named(alike, speech),
         "most_captions_of_a_speaker": max(speakers.values(), default=0),

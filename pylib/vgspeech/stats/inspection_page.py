@@ -23,11 +23,17 @@ SHOWN_GROUPS = 12
 _RATE = 16000
 _PLAYER = """
 p.note { margin-top: 12px; }
-.worst { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 12px; }
+.worst { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(330px, 100%), 1fr)); gap: 12px; }
 .worst .panel { padding: 10px 14px; } .worst p { margin: 0 0 6px; font-size: 13px; overflow-wrap: anywhere; }
 .worst audio { width: 100%; height: 34px; } .worst small { color: var(--soft); display: block; }
 ul.copies { margin: 0; padding: 10px 30px; font-size: 13px; overflow-wrap: anywhere; } ul.copies b { font-weight: 600; }
 """
+
+_LIMITS = (
+    "Length, loudness and silence: the median, and from where to where nine in ten lie. The other columns count recordings: "
+    + ", ".join(said for _, _, _, said in KINDS.values() if said)
+    + "."
+)
 
 Inspected = Mapping[str, tuple[SpeechSet, Mapping[str, Sound], Mapping[str, Any]]]
 
@@ -97,7 +103,7 @@ def _sound_table(numbers: Mapping[str, Any]) -> str:
         silence = _range(one["silent"], 0, " %", 100)
         bad = [whole(one["bad"][kind]) for kind in ("long", "short", "loud", "quiet")]
         rows.append([escape(name), rates, channels, seconds, loudness, silence, *bad, whole(one["bad"]["clipped"])])
-    return table([*header, "clipped"], rows)
+    return table([*header, "clipped"], rows) + f'<p class="note">{_LIMITS}</p>'
 
 
 def _range(summary: Mapping[str, float] | None, digits: int, unit: str, factor: float = 1) -> str:
@@ -128,7 +134,7 @@ def _figures(numbers: Mapping[str, Any]) -> list[str]:
 
 def _worst(sets: Inspected, audio: bool) -> list[str]:
     drawn = []
-    for kind, (title, _, _) in KINDS.items():
+    for kind, (title, _, _, _) in KINDS.items():
         panels = [
             _panel(name, speech, utterance, sounds[utterance], audio)
             for name, (speech, sounds, one) in sets.items()

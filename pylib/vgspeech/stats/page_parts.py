@@ -24,10 +24,11 @@ th, td { padding: 6px 9px; font-size: 14px; text-align: right; white-space: nowr
   border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 600; font-size: 13px; } tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child { text-align: left; } td.bad { color: #b3261e; font-weight: 600; }
-.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 16px; }
+.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 16px; }
 figure { margin: 0; padding: 12px 14px; } figcaption { color: var(--soft); font-size: 13px; }
 svg text { font-size: 11px; fill: var(--soft); } .key i { display: inline-block; width: 10px; height: 10px;
-  border-radius: 2px; margin: 0 5px 0 12px; }
+  border-radius: 2px; margin: 0 5px 0 12px; } .key span { white-space: nowrap; }
+@media (max-width: 560px) { svg text { font-size: 17px; } .card { padding: 8px 12px; min-width: 84px; } }
 .examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 12px; }
 .example { display: flex; gap: 12px; padding: 10px; } .example img { width: 112px; height: 112px; object-fit: cover;
   border-radius: 5px; flex: none; } .example p { margin: 0 0 6px; font-size: 14px; overflow-wrap: anywhere; }
@@ -84,7 +85,7 @@ def figure(series: dict[str, dict[int, int]], caption: str, shift: float, unit: 
         x = left + (value - low + 0.5 - shift) * slot
         parts.append(f'<text x="{x:.1f}" y="{height - 8}" text-anchor="middle">{value * unit:g}</text>')
     key = "".join(
-        f'<i style="background:{COLOURS[number % len(COLOURS)]}"></i>{escape(language)}'
+        f'<span><i style="background:{COLOURS[number % len(COLOURS)]}"></i>{escape(language)}</span>'
         for number, language in enumerate(sorted(series))
     )
     return (
