@@ -201,7 +201,7 @@ def write_columns(folder: StrPath, keys: Sequence[str], columns: Mapping[str, Se
         DataError: see ``write_table``.
     """
     text = "\n".join(keys)
-    if "/" in text or "\0" in text or len(text.split()) != len(keys) or (keys and not keys[0]):
+    if "/" in text or "\0" in text or text.split() != list(keys):
         for key in keys:
             check_id(key, str(Path(folder) / next(iter(columns))))
     for name, values in columns.items():

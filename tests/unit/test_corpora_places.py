@@ -89,8 +89,10 @@ def test_missing_folders_draw_the_expected_tree(tmp_path):
         read_english(tmp_path / "none")
     assert "no such corpus folder" in str(caught.value) and "dev_seen_2020.json" in str(caught.value)
     SmallRelease(tmp_path)
-    with pytest.raises(DataError, match=r"did you mean .*PlacesAudio_small"):
+    with pytest.raises(DataError, match=r"lacks 2 of its parts:[^?]*did you mean .*PlacesAudio_small\?"):
         read_english(tmp_path)
+    with pytest.raises(DataError, match=r"lacks 2 of its parts:[^?]*did you mean .*PlacesHindi_small\?"):
+        read_hindi(tmp_path)
     with pytest.raises(DataError, match="hindi_wavs"):
         read_hindi(tmp_path)
     shutil.rmtree(tmp_path / "PlacesAudio_small/wavs")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from small_release import SmallRelease, write_image
+from vgspeech.corpora import checks
 from vgspeech.corpora.places import read_english, read_hindi
 from vgspeech.corpora.prepare import Settings, prepare
 from vgspeech.corpora.truth import Truth, read_truth
@@ -111,6 +112,19 @@ def test_too_many_missing_files_stop_with_their_names(small):
     assert rejected["spktrain0-train_2"] == f"{place}: its image cannot be used: {reason}"
     assert read_table("data/x/images/train/rejected") == {"t%2Ftrain%2Fimg%202": f"{place}: {reason}"}
     assert not Path("data/x/speech/train_en/wav.scp").exists()
+
+
+@pytest.mark.parametrize("lost", ["pictures", "recordings"])
+def test_a_wrong_folder_is_told_at_a_glance(small, lost, monkeypatch):
+    """Nothing is written, and not all files are looked for."""
+    monkeypatch.setattr(checks, "read_headers", None)
+    folder = small.images if lost == "pictures" else small.english_root / "wavs"
+    folder.rename("elsewhere")
+    folder.mkdir()
+    with pytest.raises(DataError, match=f"none of the {lost} is there; looked for 12 files, the first: {folder}") as caught:
+        english(small)
+    assert caught.value.hint == (checks.IMAGES_HINT if lost == "pictures" else "was the whole archive unpacked there?")
+    assert not Path("data").exists()
 
 
 def test_few_bad_files_are_listed_and_counted(small):

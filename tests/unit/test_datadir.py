@@ -127,7 +127,8 @@ def test_tables_in_c_order(tmp_path: Path) -> None:
     lines = (tmp_path / "t").read_bytes().splitlines()
     assert lines == sorted(lines)
     assert read_table(tmp_path / "t") == table
-    for key, value in {"a b": "1", "a/b": "1", "": "1", "a": "1\n2", "c": " 1"}.items():
+    bad_ids = dict.fromkeys(["a b", "a/b", "", "a\u00a0b", "a\x1cb", "a\0", "a\n"], "1")
+    for key, value in {**bad_ids, "a": "1\n2", "b": "1\r", "c": " 1", "d": "1\u2003"}.items():
         with pytest.raises(DataError):
             write_table(tmp_path / "bad", {key: value})
     assert not (tmp_path / "bad").exists()
