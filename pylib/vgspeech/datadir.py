@@ -24,7 +24,7 @@ from pathlib import Path
 
 from vgspeech.config import ExperimentConfig
 from vgspeech.errors import DataError, UsageError
-from vgspeech.files import atomic_write, work_path
+from vgspeech.files import atomic_write, work_paths
 from vgspeech.imagesets import ImageSet, SceneObject, write_image_set
 from vgspeech.tables import (
     StrPath,
@@ -340,9 +340,8 @@ def write_speech_columns(
 ) -> None:
     """Write a speech set as `write_speech_set` does, from columns: 400,000 utterances take half the time."""
     path = Path(path)
-    write_table(
-        path / "wav.scp", {key: value if value.endswith("|") else work_path(value) for key, value in wav.items()}
-    )
+    commands = {key: value for key, value in wav.items() if value.endswith("|")}
+    write_table(path / "wav.scp", work_paths(wav) | commands)
     speakers: dict[str, list[str]] = defaultdict(list)
     for utterance, speaker in zip(columns.ids, columns.utt2spk, strict=True):
         speakers[speaker].append(utterance)

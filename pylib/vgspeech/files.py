@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -217,10 +217,20 @@ def work_path(path: str | os.PathLike[str]) -> str:
 
     A work directory can then be moved with everything in it.
     """
-    folder, slash, name = os.fspath(path).rpartition("/")
+    return work_paths({"": path})[""]
+
+
+def work_paths(paths: Mapping[str, str | os.PathLike[str]]) -> dict[str, str]:
+    """``work_path`` of every value of a table."""
+    inside = os.getcwd()
+    return {key: _work_path(os.fspath(path), inside) for key, path in paths.items()}
+
+
+def _work_path(path: str, inside: str) -> str:
+    folder, slash, name = path.rpartition("/")
     if slash and name not in ("", ".", ".."):
-        return _work_folder(folder + slash, os.getcwd()) + name
-    return os.path.abspath(path).removeprefix(os.getcwd().rstrip("/") + "/")
+        return _work_folder(folder + slash, inside) + name
+    return os.path.abspath(path).removeprefix(inside.rstrip("/") + "/")
 
 
 @lru_cache(maxsize=4096)

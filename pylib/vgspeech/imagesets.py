@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vgspeech.errors import DataError
-from vgspeech.files import atomic_write, work_path
+from vgspeech.files import atomic_write, work_paths
 from vgspeech.streams import read_keys
 from vgspeech.tables import StrPath, bad_line, read_table, read_tsv, write_table
 
@@ -194,7 +194,7 @@ def write_image_set(
         objects: image -> objects in it, when known.
     """
     path = Path(path)
-    write_table(path / "images.scp", {key: work_path(value) for key, value in paths.items()})
+    write_table(path / "images.scp", work_paths(paths))
     write_table(path / "image2size", {key: f"{width} {height}" for key, (width, height) in sizes.items()})
     if clips:
         write_table(path / "image2frames", {clip: " ".join(frames) for clip, frames in clips.items()})

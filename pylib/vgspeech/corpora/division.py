@@ -92,6 +92,8 @@ def drop_incomplete(division: Division) -> dict[str, int]:
     """
     dropped = {}
     for split, parts in division.items():
+        if len(parts) == 1:
+            continue
         image_ids = [part.image_ids() for part in parts.values()]
         complete = set.intersection(*image_ids)
         dropped[split] = len(set.union(*image_ids)) - len(complete)

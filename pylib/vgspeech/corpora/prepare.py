@@ -147,7 +147,8 @@ def _write_split(
     done: Prepared,
 ) -> None:
     """Write one split's image set and its speech sets."""
-    images = sorted(set().union(*(part.image_ids() for part in parts.values())))
+    described = {language: part.image_ids() for language, part in parts.items()}
+    images = sorted(set().union(*described.values()))
     tables = pictures.tables(images)
     write_image_set(
         out / "images" / split,
@@ -163,7 +164,7 @@ def _write_split(
         name = f"{split}_{language}"
         seconds = _write_speech(out / "speech" / name, language, roots[language], part, recordings, words, phones)
         speakers = {caption.speaker for caption in part.captions}
-        counts = (len(part.captions), len(speakers), len(part.image_ids()), seconds / 3600)
+        counts = (len(part.captions), len(speakers), len(described[language]), seconds / 3600)
         done.sets.append(SetSummary(name, *counts, len(part.rejected), len(part.duplicates)))
         if words.unreadable:
             record, problem = next(iter(words.unreadable.items()))
