@@ -114,6 +114,7 @@ CAPTION = some(text="A BUS", speaker="m1", uttid="m1-3L_1_2", wav="wavs/a.wav")
     lambda image, captions: {"image": image, "captions": captions}, st.text(max_size=9), st.lists(CAPTION | JSON, max_size=3)
 ), max_size=5))  # fmt: skip
 def test_every_spoken_caption_is_kept_or_listed(tmp_path: Path, records: list[object]) -> None:
+    (tmp_path / "wavs").mkdir(exist_ok=True)
     (tmp_path / "SpokenCOCO_train.json").write_text(json.dumps({"data": records}))
     found = read_spoken_coco(tmp_path).splits["train"]
     expected = 0

@@ -19,7 +19,7 @@ from vgspeech.waves import SEGMENT_OVERSHOOT_S
 
 GLANCE = 50
 """Captions whose files are looked for before all others."""
-IMAGES_HINT = "give the folder that image paths in the metadata are relative to: --images DIR"
+IMAGES_HINT = "give the folder that image paths in the metadata are relative to: --images DIR (of videos: --videos DIR)"
 
 
 @dataclass
