@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vgspeech.errors import run_main
 
-VERSION = 2
+VERSION = 3
 
 
 def main() -> None:
