@@ -23,6 +23,7 @@ import yaml
 
 from vgspeech.errors import ConfigError
 from vgspeech.files import atomic_write
+from vgspeech.yaml_text import read_yaml
 
 Schema = TypeVar("Schema")
 
@@ -326,7 +327,7 @@ def load_config(
     where = where or str(path or "defaults")
     if path is not None:
         try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+            values = read_yaml(Path(path).read_text(encoding="utf-8")) or {}
         except FileNotFoundError as error:
             hint = "those that come with a recipe lie in its conf folder"
             raise ConfigError("no such configuration file", where=where, hint=hint) from error
@@ -370,7 +371,7 @@ def _apply_override(values: dict[str, Any], override: str, option: str) -> None:
     if not equals or not key:
         raise ConfigError(f"expected a.b=value, got '{override}'", where=option)
     try:
-        value = yaml.safe_load(text)
+        value = read_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"value of '{override}' is not YAML: {error}", where=option) from error
     *sections, last = key.split(".")

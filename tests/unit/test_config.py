@@ -80,6 +80,14 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
         assert caught.value.where == str(path)
 
 
+def test_a_key_that_stands_twice(tmp_path: Path) -> None:
+    """PyYAML alone takes the later one, and a setting that was typed is lost."""
+    path = tmp_path / "model.yaml"
+    path.write_text("seed: 1\ntraining:\n  epochs: 3\n  batch_size: 8\n  epochs: 4\n")
+    with pytest.raises(ConfigError, match=r"'epochs' stands twice in one section, first in line 3(.|\n)*line 5"):
+        load_config(ExperimentConfig, path)
+
+
 def test_numbers_in_text_form_are_numbers() -> None:
     """YAML 1.1 reads 1e-3 as text."""
     training = load_config(ExperimentConfig, None, ["training.learning_rate=1e-3", "training.clip_norm=5"]).training
