@@ -185,6 +185,8 @@ def test_speech_coco(root):
 def test_timecodes_that_run_backwards_are_refused():
     with pytest.raises(ValueError, match="ends before it starts"):
         parse_timecodes([[300, "WORD", "a"], [100, "WORD", "b"]], 400, "WORD")
+    with pytest.raises(ValueError, match="not valid Unicode"):
+        parse_timecodes([[100, "WORD", "\ud800"]], 400, "WORD")
     with pytest.raises(ValueError, match="no timecodes"):
         parse_timecodes(None, 400, "WORD")
 

@@ -162,6 +162,7 @@ def parse_timecodes(codes: object, duration: object, kind: str) -> list[Word]:
     found, end_s = [], duration / 1000
     for start_s, what, text in reversed(entries):
         if what == kind and text and len(text.split()) == 1:
+            require_unicode(text)
             if not 0 <= start_s <= end_s < float("inf"):
                 raise ValueError(f"'{text}' ends before it starts")
             found.append(Word(start_s, end_s, text))
