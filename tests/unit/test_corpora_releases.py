@@ -92,6 +92,14 @@ def test_flickr8k_split_lists(root):
     assert caught.value.where == f"{path}:2"
 
 
+def test_flickr8k_without_any_caption_of_a_split(root):
+    lookalikes.flickr8k(root)
+    (root / "audio/wav2capt.txt").write_text("99_z_0.wav 99_z.jpg #0\n")
+    release, truth = read_flickr8k(root / "audio", root / "text")
+    with pytest.raises(DataError, match="no caption belongs to a split"):
+        run(root, release, truth)
+
+
 def test_missing_parts_are_all_listed(root):
     lookalikes.flickr8k(root)
     (root / "audio/wav2spk.txt").unlink()

@@ -124,7 +124,10 @@ def _dropped(dropped: dict[str, int], why: str) -> list[str]:
 
 
 def _require_captions(division: Division) -> None:
-    """Every split has captions: in all languages together, and in each that has nothing to blame it on."""
+    """There are splits, and every one has captions in each of its languages."""
+    if not division:
+        hint = "is the metadata whole, and are the lists of splits those of this corpus?"
+        raise DataError("no caption belongs to a split", hint=hint)
     for split, parts in division.items():
         empty = [language for language, part in parts.items() if not part.captions]
         if empty:
