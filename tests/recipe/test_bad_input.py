@@ -78,7 +78,9 @@ def test_no_such_corpus_folder(release: SmallRelease, tmp_path: Path) -> None:
 def test_a_folder_that_is_no_release(release: SmallRelease, tmp_path: Path) -> None:
     hindi = ("--hindi-audio", str(release.images), "--places-audio", str(release.english_root))
     printed = run("hindi_english", tmp_path / "w", *hindi, "--images", str(release.images), status=4)
-    assert f"error: {release.images}: the corpus has no *Hindi*_" in printed and printed.count("error:") == 1
+    assert f"error: {release.images}: the corpus lacks 2 of its parts:" in printed and printed.count("error:") == 1
+    assert f"{release.images}/*Hindi*_*.json: the metadata" in printed
+    assert f"{release.images}/hindi_wavs: the recordings" in printed
 
 
 def test_metadata_that_is_not_json_is_named_with_its_line(release: SmallRelease, tmp_path: Path) -> None:
