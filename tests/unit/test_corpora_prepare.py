@@ -123,7 +123,7 @@ def test_a_wrong_folder_is_told_at_a_glance(small, lost, monkeypatch):
     folder.mkdir()
     with pytest.raises(DataError, match=f"none of the {lost} is there; looked for 12 files, the first: {folder}") as caught:
         english(small)
-    assert caught.value.hint == (checks.IMAGES_HINT if lost == "pictures" else "was the whole archive unpacked there?")
+    assert caught.value.hint == (checks.IMAGES_HINT if lost == "pictures" else checks.RECORDINGS_HINT)
     assert not Path("data").exists()
 
 

@@ -20,6 +20,7 @@ from vgspeech.waves import SEGMENT_OVERSHOOT_S
 GLANCE = 50
 """Captions whose files are looked for before all others."""
 IMAGES_HINT = "give the folder that image paths in the metadata are relative to: --images DIR (of videos: --videos DIR)"
+RECORDINGS_HINT = "is that the folder which their paths are relative to (of own recordings: --audio DIR), and all unpacked?"
 
 
 @dataclass
@@ -72,7 +73,7 @@ def glance(division: Division, roots: dict[str, Path], images: Path, frames: int
     for root in sorted({roots[language] for language, _ in some}):
         recordings = [f"{root}/{caption.wav}" for language, caption in some if roots[language] == root]
         if all(audio_header(path).problem == NO_FILE for path in recordings):
-            _refuse_folder(root, recordings, "recordings", "was the whole archive unpacked there?")
+            _refuse_folder(root, recordings, "recordings", RECORDINGS_HINT)
     pictures = sorted({f"{images}/{caption.image}" for _, caption in some})
     found = look_up(pictures, frames, 1, images)
     if all(found.problem(path) == NO_FILE for path in pictures):
