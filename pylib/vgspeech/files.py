@@ -217,7 +217,7 @@ def work_path(path: str | os.PathLike[str]) -> str:
 
     A work directory can then be moved with everything in it.
     """
-    return work_paths({"": path})[""]
+    return _work_path(os.fspath(path), os.getcwd())
 
 
 def work_paths(paths: Mapping[str, str | os.PathLike[str]]) -> dict[str, str]:

@@ -17,6 +17,8 @@ _PLAIN = bytes(range(0x20, 0x7F)) + b"\n"
 _BLANK, _COLON, _LINE_END, _ZERO = b" :\n0"
 _DIGITS = 18
 """Of an offset at most."""
+_LONGEST = 10_000
+"""Bytes of a line at most, more than two of the longest paths: an array gives every line as much room as the longest has."""
 
 
 class Lines(NamedTuple):
@@ -58,7 +60,7 @@ def parse_scp(scp: Path) -> ScpFile:
     keys, path_of, offsets = [np.empty(0, "S1")], [np.empty(0, np.int32)], [np.empty(0, np.int64)]
     done = 0
     with open(scp, "rb") as stream:
-        while block := stream.read(_BLOCK) + stream.readline():
+        while block := stream.read(_BLOCK) + stream.readline(_LONGEST + 1):
             lines = _plain_lines(block) or _careful_lines(block, f"{scp}:", done, ranges)
             # Lines of one archive mostly follow each other: one look-up for each such run.
             change = np.flatnonzero(np.append(True, lines.archives[1:] != lines.archives[:-1]))
@@ -78,7 +80,7 @@ def _plain_lines(block: bytes) -> Lines | None:
     raw = np.frombuffer(block, np.uint8)
     ends, blanks = np.flatnonzero(raw == _LINE_END), np.flatnonzero(raw == _BLANK)
     starts = np.append(0, ends[:-1] + 1)
-    if len(blanks) != len(ends) or not np.all((starts < blanks) & (blanks < ends)):
+    if len(blanks) != len(ends) or not np.all((starts < blanks) & (blanks < ends) & (ends - starts < _LONGEST)):
         return None
     offsets, colons = _numbers_before(raw, ends)
     digits = ends - 1 - colons
@@ -120,6 +122,8 @@ def _careful_lines(block: bytes, where: str, done: int, ranges: dict[int, str]) 
 
 def _parse_line(line: bytes, where: str, number: int, ranges: dict[int, str]) -> tuple[bytes, bytes, int]:
     """Key, archive and offset of a line; its row range goes into ``ranges``."""
+    if len(line) > _LONGEST:
+        raise DataError(f"a line of more than {_LONGEST:,} bytes", where=f"{where}{number + 1}")
     key, _, value = line.partition(b" ")
     value = value.strip()
     if value.endswith(b"]") and b"[" in value:

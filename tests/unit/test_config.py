@@ -73,7 +73,12 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "model.yaml"
     with pytest.raises(ConfigError, match="no such configuration file\n  those that come with a recipe"):
         load_config(ExperimentConfig, path)
-    for text, what in (("- a\n", "expected 'key: value' lines"), ("a: [1\n", "not YAML"), ("training: 3\n", "is a section")):
+    for text, what in (
+        ("- a\n", "expected 'key: value' lines"),
+        ("a: [1\n", "not YAML"),
+        ("training: 3\n", "is a section"),
+        ("seed: !!python/object/apply:os.abort []\n", "not YAML"),  # which yaml.Loader would run
+    ):
         path.write_text(text)
         with pytest.raises(ConfigError, match=what) as caught:
             load_config(ExperimentConfig, path)

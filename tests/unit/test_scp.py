@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vgspeech import scp
+from vgspeech.errors import DataError
 from vgspeech.scp import parse_scp
 
 PLAIN = [f"key-{number:03d}:{'x' * (number % 7)} /d/a{number // 9}.ark:{11 ** (number % 17)}\n" for number in range(40)]
@@ -43,6 +44,21 @@ def test_all_lines_are_read_as_one_by_one(
     assert list(zip((key.decode() for key in read.keys), paths, read.offsets.tolist(), strict=True)) == by_hand(lines)
     assert read.ranges == ({20: "0:3"} if odd == "range" else {})
     assert read.offsets.dtype == np.int64 and len(read.paths) == len(set(paths))
+
+
+@pytest.mark.parametrize("block", [1, 700, 1 << 20])
+def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """In an array every key would take as much room: a hundred thousand lines and one long one would fill any memory."""
+    monkeypatch.setattr(scp, "_BLOCK", block)
+    for length, refused in ((9_999, False), (10_000, True), (3_000_000, True)):
+        line = "k" * (length - len(" a.ark:1")) + " a.ark:1\n"
+        (tmp_path / "x.scp").write_text("".join([*PLAIN[:20], line, *PLAIN[20:]]))
+        if refused:
+            with pytest.raises(DataError, match="a line of more than 10,000 bytes") as caught:
+                parse_scp(tmp_path / "x.scp")
+            assert caught.value.where == f"{tmp_path}/x.scp:21"
+        else:
+            assert len(parse_scp(tmp_path / "x.scp").keys) == len(PLAIN) + 1
 
 
 def test_a_block_of_plain_lines_is_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,9 +66,12 @@ def read_kaldi(folder: Path, roots: Roots, fractions: Fractions) -> list[Release
             raise DataError(what, where=f"{folder}/wav.scp:{number}", hint=hint)
     for name in _OPTIONAL:
         tables[name] = read_table(folder / name, allow_empty=True) if (folder / name).exists() else {}
-    source = folder / "segments"
-    cuts = read_segments(source) if source.exists() else {utt: Segment(utt, 0.0, None) for utt in tables["wav.scp"]}
-    source = source if source.exists() else folder / "wav.scp"
+    if (folder / "segments").exists():
+        source = folder / "segments"
+        cuts = read_segments(source)
+    else:
+        source = folder / "wav.scp"
+        cuts = {utt: Segment(utt, 0.0, None) for utt in tables["wav.scp"]}
     said = [utt for utt in cuts if utt in tables["utt2image"]]
     if len(said) < len(cuts):
         first = next(utt for utt in cuts if utt not in tables["utt2image"])
